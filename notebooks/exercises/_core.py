@@ -159,7 +159,7 @@ def array_difference(expected: Any, actual: Any, at: str, exact: bool) -> str | 
 def same_number(expected: float, actual: float, exact: bool) -> bool:
     """Equal; or close when one of them is a float."""
     if exact or not (isinstance(expected, float) or isinstance(actual, float)):
-        return expected == actual or expected != expected and actual != actual
+        return expected == actual or (expected != expected and actual != actual)
     both_nan = math.isnan(expected) and math.isnan(actual)
     return both_nan or math.isclose(expected, actual, rel_tol=RELATIVE, abs_tol=ABSOLUTE)
 

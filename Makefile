@@ -1,0 +1,66 @@
+# The commands of this project; `make` alone lists them. All paths are relative, so the folder's own name may hold spaces.
+PYTHON ?= python3
+PY := .venv/bin/python
+ARGS ?=
+
+.DEFAULT_GOAL := help
+.PHONY: help setup lab test test-long bench export model constraints clean
+
+help: ## list these commands
+	@echo 'usage: make COMMAND'
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-12s %s\n", $$1, $$2 }' Makefile
+
+setup: .venv/installed ## create .venv and install the pinned packages (PYTHON=python3.12 picks another Python)
+
+# Installed again when the pins or the package's needs change, and when the folder was moved: the stamp holds its place.
+ifneq ($(shell cat .venv/installed 2>/dev/null),$(CURDIR))
+.PHONY: .venv/installed
+endif
+.venv/installed: pyproject.toml constraints.txt
+	@$(PY) -c 'import sys, pip; assert sys.version_info >= (3, 11)' 2>/dev/null || { \
+	    command -v "$(PYTHON)" >/dev/null || { \
+	        echo 'There is no $(PYTHON) here: install Python 3.11 or newer, or name it: make setup PYTHON=python3.12' >&2; exit 1; }; \
+	    "$(PYTHON)" -c 'import sys; sys.version_info >= (3, 11) or sys.exit("$(PYTHON) is Python %d.%d, and 3.11 or newer is needed: make setup PYTHON=python3.12" % sys.version_info[:2])' && \
+	    "$(PYTHON)" -m venv --clear .venv; }
+	$(PY) -m pip install --disable-pip-version-check -c constraints.txt -e '.[dev]'
+	@printf '%s\n' '$(subst ','\'',$(CURDIR))' > .venv/installed
+
+lab: setup ## open JupyterLab on the first notebook (ARGS=--no-browser prints the address only)
+	$(PY) -m jupyterlab --ServerApp.ip=127.0.0.1 --allow-root --LabApp.default_url=/lab/tree/notebooks/00_start_here.ipynb $(ARGS)
+
+# One thread per worker: two workers with two threads each would wait for one another on two cores.
+PYTEST = OMP_NUM_THREADS=1 GPTLIB_DEVICE="$${GPTLIB_DEVICE:-cpu}" $(PY) -m pytest -n 2 --dist loadscope --nbval --nbval-current-env tests notebooks
+
+test: setup ## check the style and run all tests in their short form, notebooks included
+	$(PY) -m ruff check .
+	$(PY) -m ruff format --check .
+	$(PYTEST) $(ARGS)
+
+test-long: setup ## run the same tests with their full counts
+	$(PYTEST) --long $(ARGS)
+
+bench: setup ## measure, and keep the results under tests/bench/results
+	@for script in tests/bench/bench_*.py; do echo "$$script"; $(PY) "$$script" $(ARGS) || exit 1; done
+
+export: setup ## write the modules of gptlib from the notebooks (ARGS='05 06' takes some)
+	$(PY) -m gptlib._export $(ARGS)
+
+MODEL_FILES = model.safetensors config.json tokenizer.json log.csv
+model: setup ## train the small model of data/model with the defaults
+	rm -rf runs/data_model
+	$(PY) -m gptlib train --run_dir runs/data_model $(ARGS)
+	mkdir -p data/model
+	for file in $(MODEL_FILES); do cp "runs/data_model/$$file" "data/model/$$file" || exit 1; done
+
+# On Linux pip offers torch with or without CUDA; the pin is for both, so what belongs to one of them is left out.
+constraints: setup ## write constraints.txt again (ARGS=--upgrade takes the newest versions)
+	$(PY) -m pip install --disable-pip-version-check --quiet pip-tools
+	CUSTOM_COMPILE_COMMAND='make constraints' $(PY) -m piptools compile --quiet --all-extras --strip-extras --allow-unsafe --no-annotate \
+	    --no-emit-index-url --no-emit-find-links --no-emit-trusted-host --output-file=constraints.txt $(ARGS) pyproject.toml
+	sed -e '/^gptlib @/d' -e '/^nvidia-/d' -e '/^cuda-/d' -e '/^triton==/d' -e 's/^\(torch==[0-9.]*\)+.*/\1/' constraints.txt > constraints.tmp
+	mv constraints.tmp constraints.txt
+
+clean: ## remove what building and testing leave behind; runs/ and .venv stay
+	rm -rf build dist *.egg-info .pytest_cache .ruff_cache .hypothesis constraints.tmp
+	find gptlib data notebooks tests -name __pycache__ -prune -exec rm -rf {} +
+	find notebooks tests -name .ipynb_checkpoints -prune -exec rm -rf {} +

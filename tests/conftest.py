@@ -1,0 +1,62 @@
+"""What all tests share: the shape checks at run time, short and full counts, one thread per worker."""
+
+import os
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import jaxtyping
+import pytest
+from hypothesis import settings
+
+# Every annotation of gptlib is checked at run time, shapes included. This stands before the first import of gptlib.
+# `is_pep484_tower`: an int is a fine float.
+CHECKER = "beartype.beartype(conf=beartype.BeartypeConf(is_pep484_tower=True))"
+jaxtyping.install_import_hook("gptlib", CHECKER)
+
+settings.register_profile("short", max_examples=25, deadline=None, derandomize=True)
+settings.register_profile("long", max_examples=1000, deadline=None)
+
+ROOT = Path(__file__).resolve().parent.parent
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--long", action="store_true", help="full counts: all kills, all random shapes, many examples")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    config.addinivalue_line("markers", "long: runs with --long only")
+    config.addinivalue_line("markers", "no_type_checks: annotations are not checked, so that our own error speaks")
+    settings.load_profile("long" if config.getoption("--long") else "short")
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        import torch
+
+        torch.set_num_threads(1)
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    if not config.getoption("--long"):
+        skip = pytest.mark.skip(reason="a long test: make test-long")
+        for item in items:
+            if item.get_closest_marker("long"):
+                item.add_marker(skip)
+
+
+@pytest.fixture(autouse=True)
+def _type_checks(request: pytest.FixtureRequest) -> Iterator[None]:
+    """Turn the checks off for tests of error sentences: files named `test_errors*.py` and `no_type_checks` marks."""
+    off = request.path.name.startswith("test_errors") or request.node.get_closest_marker("no_type_checks")
+    jaxtyping.config.update("jaxtyping_disable", bool(off))
+    yield
+    jaxtyping.config.update("jaxtyping_disable", False)
+
+
+@pytest.fixture(scope="session")
+def scale(request: pytest.FixtureRequest) -> Callable[[int, int], int]:
+    """`scale(short, long)`: the count to use, by whether `--long` was given."""
+    return lambda short, long: long if request.config.getoption("--long") else short
+
+
+@pytest.fixture(scope="session")
+def root() -> Path:
+    """The folder of the repository."""
+    return ROOT
