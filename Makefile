@@ -29,7 +29,7 @@ lab: setup ## open JupyterLab on the first notebook (ARGS=--no-browser prints th
 	$(PY) -m jupyterlab --ServerApp.ip=127.0.0.1 --allow-root --LabApp.default_url=/lab/tree/notebooks/00_start_here.ipynb $(ARGS)
 
 # One thread per worker: two workers with two threads each would wait for one another on two cores.
-PYTEST = OMP_NUM_THREADS=1 GPTLIB_DEVICE="$${GPTLIB_DEVICE:-cpu}" $(PY) -m pytest -n 2 --dist loadscope --nbval --nbval-current-env tests notebooks
+PYTEST = OMP_NUM_THREADS=1 GPTLIB_DEVICE="$${GPTLIB_DEVICE:-cpu}" $(PY) -m pytest -n 2 --dist loadscope
 
 test: setup ## check the style and run all tests in their short form, notebooks included
 	$(PY) -m ruff check .

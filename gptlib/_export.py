@@ -1,5 +1,6 @@
 """Write the modules of this package from the notebooks: `python -m gptlib._export [NN ...]`."""
 
+import json
 import re
 import sys
 from collections.abc import Iterable, Sequence
@@ -17,7 +18,8 @@ def export(notebooks: Iterable[Path], lib: Path) -> list[Path]:
     try:
         from nbdev.export import nb_export
     except ModuleNotFoundError as error:
-        raise SystemExit(f"Exporting needs {error.name}, which is not installed: pip install 'gptlib[dev]'") from None
+        sentence = f"exporting needs {error.name}, which is not installed: pip install -c constraints.txt -e '.[dev]'"
+        raise ModuleNotFoundError(sentence, name=error.name) from None
     written = []
     for notebook in notebooks:
         module = default_exp(notebook)
@@ -32,8 +34,6 @@ def export(notebooks: Iterable[Path], lib: Path) -> list[Path]:
 
 def default_exp(notebook: Path) -> str | None:
     """The module that the notebook's `#| default_exp` line names, or None."""
-    import json
-
     for cell in json.loads(notebook.read_text(encoding="utf-8"))["cells"]:
         found = cell["cell_type"] == "code" and DEFAULT_EXP.search("".join(cell["source"]))
         if found:
@@ -41,23 +41,30 @@ def default_exp(notebook: Path) -> str | None:
     return None
 
 
-def main(arguments: Sequence[str] | None = None) -> None:
-    """Export all notebooks of the source folder, or those whose numbers are given."""
-    lib = Path(__file__).resolve().parent
-    folder = lib.parent / "notebooks"
-    numbers = sys.argv[1:] if arguments is None else arguments
+def choose(folder: Path, numbers: Sequence[str]) -> list[Path]:
+    """The notebooks of `folder` with these numbers, all of them if none is given."""
     notebooks = sorted(folder.glob("[0-9][0-9]_*.ipynb"))
     if not notebooks:
-        raise SystemExit(
-            f"There are no notebooks in {folder}: export from a clone of the source, not from an installation"
+        raise FileNotFoundError(
+            f"there are no notebooks in {folder}: export from a clone, not from an installed package"
         )
-    known = {path.name[:2] for path in notebooks}
+    known = [path.name[:2] for path in notebooks]
     unknown = [number for number in numbers if number.zfill(2) not in known]
     if unknown:
-        raise SystemExit(f"There is no notebook {unknown[0]}; there are {', '.join(sorted(known))}")
-    chosen = {number.zfill(2) for number in numbers} or known
-    for path in export((notebook for notebook in notebooks if notebook.name[:2] in chosen), lib):
-        print(path.relative_to(lib.parent))
+        raise ValueError(f"there is no notebook {unknown[0]}; there are {', '.join(known)}")
+    wanted = [number.zfill(2) for number in numbers] or known
+    return [path for path in notebooks if path.name[:2] in wanted]
+
+
+def main(numbers: Sequence[str] | None = None) -> None:
+    """Export all notebooks of the source folder, or those whose numbers are given."""
+    lib = Path(__file__).resolve().parent
+    try:
+        for path in export(choose(lib.parent / "notebooks", sys.argv[1:] if numbers is None else numbers), lib):
+            print(path.relative_to(lib.parent).as_posix())
+    except (FileNotFoundError, ModuleNotFoundError, ValueError) as error:
+        print(error, file=sys.stderr)
+        raise SystemExit(2) from None
 
 
 if __name__ == "__main__":

@@ -24,8 +24,6 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    config.addinivalue_line("markers", "long: runs with --long only")
-    config.addinivalue_line("markers", "no_type_checks: annotations are not checked, so that our own error speaks")
     settings.load_profile("long" if config.getoption("--long") else "short")
     if "PYTEST_XDIST_WORKER" in os.environ:
         import torch

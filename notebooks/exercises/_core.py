@@ -1,15 +1,20 @@
 """How an attempt is compared with the right answer. Only the standard library is loaded until values need more."""
 
+import ast
 import importlib
+import inspect
 import math
 import random
+import textwrap
 import traceback
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+UNATTEMPTED = "not attempted yet"
 ROUNDS = 20  # random inputs per check: enough to meet the odd shapes, fast enough not to be felt
 RELATIVE, ABSOLUTE = 1e-4, 1e-5  # sums in another order differ by less in float32; a forgotten term differs by more
+FITS = {"f": "fiu", "i": "iu", "u": "iu"}  # what may stand for floats and for integers: precision is no mistake
 
 
 @dataclass(frozen=True)
@@ -30,19 +35,20 @@ def verdict(number: str, attempt: Any) -> str:
     """What `check` prints behind the number."""
     exercises = load(number)
     if number not in exercises:
-        known = ", ".join(exercises) or "none"
-        return f"is not an exercise of that notebook; it has {known}"
+        return f"is no exercise; there are {', '.join(exercises)}" if exercises else "is no exercise of any notebook"
     exercise = exercises[number]
     if attempt is None or attempt is ...:
-        return "not attempted yet"
+        return UNATTEMPTED
     if exercise.inputs is None:
+        if isinstance(attempt, list | tuple) and any(item is ... for item in attempt):
+            return UNATTEMPTED
         found = difference(exercise.reference, attempt)
         return f"not yet: {found}" if found else f"right: {exercise.about}"
     if not callable(attempt):
         return f"not yet: pass the function itself, not {show(attempt)}"
     for trial in range(ROUNDS):
         problem = compare_once(exercise, attempt, seed=f"{number} {trial}")
-        if problem == "not attempted yet":
+        if problem == UNATTEMPTED:
             return problem
         if problem:
             return f"not yet: {problem}"
@@ -73,10 +79,14 @@ def compare_once(exercise: Exercise, attempt: Callable[..., Any], seed: str) -> 
     expected = exercise.reference(*exercise.inputs(random.Random(seed)))
     try:
         actual = attempt(*given)
+    except NotImplementedError:
+        return UNATTEMPTED
     except Exception as error:  # whatever the reader's code raises is a finding about it
-        return "not attempted yet" if "ellipsis" in str(error) else describe(error, attempt)
-    if actual is None or actual is ...:
-        return "not attempted yet"
+        return UNATTEMPTED if "ellipsis" in str(error) else describe(error, attempt)
+    if actual is ... or (actual is None and has_gap(attempt)):
+        return UNATTEMPTED
+    if actual is None:
+        return "it gives None; does it end with `return`?"
     found = difference(expected, actual)
     if found:
         return found
@@ -86,9 +96,20 @@ def compare_once(exercise: Exercise, attempt: Callable[..., Any], seed: str) -> 
     return None
 
 
+def has_gap(attempt: Callable[..., Any]) -> bool:
+    """Whether a line of the function is still `...`, or `pass`; yes when its source is not to be had."""
+    try:
+        tree = ast.parse(textwrap.dedent(inspect.getsource(attempt)))
+    except (OSError, TypeError, SyntaxError):
+        return True
+    values = [node.value for node in ast.walk(tree) if isinstance(node, ast.Expr | ast.Assign | ast.Return)]
+    ellipses = [value for value in values if isinstance(value, ast.Constant) and value.value is ...]
+    return bool(ellipses) or any(isinstance(node, ast.Pass) for node in ast.walk(tree))
+
+
 def describe(error: Exception, attempt: Callable[..., Any]) -> str:
     """One line for an exception, with the last line of the reader's own function that it passed."""
-    file = getattr(getattr(attempt, "__code__", None), "co_filename", None)
+    file = getattr(getattr(inspect.unwrap(attempt), "__code__", None), "co_filename", None)
     lines = [frame.lineno for frame in traceback.extract_tb(error.__traceback__) if frame.filename == file]
     where = f"line {lines[-1]} raises " if lines else "it raises "
     message = " ".join(str(error).split())
@@ -135,24 +156,22 @@ def array_difference(expected: Any, actual: Any, at: str, exact: bool) -> str | 
     """As `difference`, for tensors and arrays of any precision; a number stands for an array without dimensions."""
     import numpy as np
 
-    for value, other in ((actual, expected), (expected, actual)):
-        if not is_array(value) and not isinstance(value, bool | int | float):
-            wrong, right = type(actual).__name__, type(expected).__name__
-            return f"{at}a value of type {wrong}, should be {right}"
-        if not is_array(value) and tuple(other.shape):
-            break
+    if not all(is_array(value) or isinstance(value, bool | int | float) for value in (expected, actual)):
+        return f"{at}a value of type {type(actual).__name__}, should be {type(expected).__name__}"
     right, ours = to_numpy(expected), to_numpy(actual)
-    if right.shape != ours.shape:
+    if ours.shape != right.shape:
         return f"{at}shape {ours.shape}, should be {right.shape}"
-    if right.dtype.kind not in "fiub" or ours.dtype.kind not in "fiub":
-        close = right == ours
+    if ours.dtype.kind not in FITS.get(right.dtype.kind, right.dtype.kind):
+        return f"{at}values of type {ours.dtype.name}, should be {right.dtype.name}"
+    if exact or right.dtype.kind not in "fc":
+        close = (ours == right) | ((ours != ours) & (right != right))  # nan is the one value unequal to itself
     else:
-        close = np.isclose(ours, right, rtol=0 if exact else RELATIVE, atol=0 if exact else ABSOLUTE, equal_nan=True)
+        close = np.isclose(ours, right, rtol=RELATIVE, atol=ABSOLUTE, equal_nan=True)
     if close.all():
         return None
     first = tuple(int(i) for i in np.argwhere(~close)[0])
-    where = f"at {list(first)} " if first else at
-    many = f", and {int((~close).sum())} of {close.size} values differ" if close.size > 1 else ""
+    where = f"{at}at {list(first)} " if first else at
+    many = f"; {int((~close).sum())} of {close.size} values differ" if close.size > 1 else ""
     return f"{where}{show(ours[first].item())}, should be {show(right[first].item())}{many}"
 
 
