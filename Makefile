@@ -57,7 +57,8 @@ constraints: setup ## write constraints.txt again (ARGS=--upgrade takes the newe
 	$(PY) -m pip install --disable-pip-version-check --quiet pip-tools
 	CUSTOM_COMPILE_COMMAND='make constraints' $(PY) -m piptools compile --quiet --all-extras --strip-extras --allow-unsafe --no-annotate \
 	    --no-emit-index-url --no-emit-find-links --no-emit-trusted-host --output-file=constraints.txt $(ARGS) pyproject.toml
-	sed -e '/^gptlib @/d' -e '/^nvidia-/d' -e '/^cuda-/d' -e '/^triton==/d' -e 's/^\(torch==[0-9.]*\)+.*/\1/' constraints.txt > constraints.tmp
+	sed -e '/^gptlib @/d' -e '/^nvidia-/d' -e '/^cuda-/d' -e '/^triton==/d' -e 's/^\(torch==[0-9.]*\)+.*/\1/' \
+	    -e '/^# The following packages are considered to be unsafe/d' -e '/^$$/d' constraints.txt > constraints.tmp
 	mv constraints.tmp constraints.txt
 
 clean: ## remove what building and testing leave behind; runs/ and .venv stay

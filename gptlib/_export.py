@@ -18,8 +18,8 @@ def export(notebooks: Iterable[Path], lib: Path) -> list[Path]:
     try:
         from nbdev.export import nb_export
     except ModuleNotFoundError as error:
-        sentence = f"exporting needs {error.name}, which is not installed: pip install -c constraints.txt -e '.[dev]'"
-        raise ModuleNotFoundError(sentence, name=error.name) from None
+        sentence = "exporting needs nbdev, which is not installed: pip install -c constraints.txt -e '.[dev]'"
+        raise ModuleNotFoundError(sentence, name=error.name) from error
     written = []
     for notebook in notebooks:
         module = default_exp(notebook)

@@ -14,7 +14,9 @@ from typing import Any
 UNATTEMPTED = "not attempted yet"
 ROUNDS = 20  # random inputs per check: enough to meet the odd shapes, fast enough not to be felt
 RELATIVE, ABSOLUTE = 1e-4, 1e-5  # sums in another order differ by less in float32; a forgotten term differs by more
-FITS = {"f": "fiu", "i": "iu", "u": "iu"}  # what may stand for floats and for integers: precision is no mistake
+# numpy's kinds in words, and which others may stand for a kind: precision is no mistake
+KINDS = {"b": "booleans", "i": "integers", "u": "integers", "f": "floats", "c": "complex numbers"}
+FITS = {"i": "iu", "u": "iu", "f": "fiu"}
 
 
 @dataclass(frozen=True)
@@ -162,7 +164,7 @@ def array_difference(expected: Any, actual: Any, at: str, exact: bool) -> str | 
     if ours.shape != right.shape:
         return f"{at}shape {ours.shape}, should be {right.shape}"
     if ours.dtype.kind not in FITS.get(right.dtype.kind, right.dtype.kind):
-        return f"{at}values of type {ours.dtype.name}, should be {right.dtype.name}"
+        return f"{at}{KINDS.get(ours.dtype.kind, ours.dtype)}, should be {KINDS.get(right.dtype.kind, right.dtype)}"
     if exact or right.dtype.kind not in "fc":
         close = (ours == right) | ((ours != ours) & (right != right))  # nan is the one value unequal to itself
     else:
