@@ -212,7 +212,7 @@ SENTENCES = {
     ],
     "hidden": [
         "For {hero.their} birthday {person:name} the {job} at the {place:far_place} hid {a_fine} {colour} "
-        '{thing:lost_thing}. "Find it before {day}!" said a {colour} note.',
+        '{thing:lost_thing}. "Find it by {day}!" said a {colour} note.',
         "As a game {person:name} the {job} at the {place:far_place} hid {a_fine} {colour} {thing:lost_thing}. "
         '"It is yours if you find it by {month}!"',
     ],
@@ -268,7 +268,7 @@ SENTENCES = {
         "So {hero.they} asked {person!}, who {sped} to the {place!}, looked into a {box} and took out the {thing!}.",
     ],
     "shelter": [
-        "{hero.They} {sped} to the {place!} for shelter. There was {person!} with a warm {garment} and the {thing!}.",
+        "{hero.They} {sped} to the {place!} for shelter. There was {person!} with {food} and the {thing!}.",
         "{hero.They} {sped} to the {place!} to get dry, and met {person!}, who was {busily} the {thing!}.",
     ],
     "parcel": [
@@ -279,7 +279,7 @@ SENTENCES = {
         'Then came an answer from {person!}: "Meet me at the {place!}!" {hero} {sped} there and got the {thing!}.',
         "At last {person!} answered. {hero} {sped} to the {place!}, and there, in a {box}, was the {thing!}.",
     ],
-    "joy": ['"{hurrah}!" {cried} {hero}.', 'And {hero} {cried}: "{hurrah}!"'],
+    "joy": ['"{hurrah}!" {cried} {hero}.', '{hero} {cried}: "{hurrah}!"'],
 }
 
 # ---- the shapes: eight ways to lose a thing, six ways to get it back -------------------------------------------------

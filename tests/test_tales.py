@@ -17,6 +17,8 @@ from gptlib.corpora import tales
 FOLDER = Path(tales.__file__).parent
 CORPUS = (FOLDER / "tales.txt").read_text(encoding="utf-8")
 TEXTS = tales.split_tales(CORPUS)
+# Run-time type checks make reading five times slower; test_every_shape_reads_back keeps them.
+quick = pytest.mark.no_type_checks
 
 
 @pytest.fixture(scope="module")
@@ -40,10 +42,7 @@ def marked(tale):
     return {name: tale.text[start:end] for name, (start, end) in tale.marks.items()}
 
 
-def slots(template):
-    return re.findall(r"\{(.*?)\}", template)
-
-
+@quick
 def test_the_file_is_made_again_byte_for_byte(tmp_path):
     tales.make(tmp_path / "again.txt")
     assert (tmp_path / "again.txt").read_bytes() == (FOLDER / "tales.txt").read_bytes()
@@ -56,12 +55,14 @@ def test_the_file_has_one_tale_between_two_marker_lines():
     assert 1_400_000 < len(CORPUS) < 1_700_000
 
 
+@quick
 def test_reading_finds_the_probability_and_the_marks_of_the_generator(sample):
     for tale in sample:
         assert tales.read(tale.text) == tale
         assert tales.score(tale.text) == tale.bits
 
 
+@quick
 def test_no_tale_has_two_derivations(sample):
     assert {tales.derivations(tale.text) for tale in sample} == {1}
 
@@ -74,6 +75,7 @@ def test_every_shape_reads_back():
             assert tales.read(tale.text) == tale, tale.text
 
 
+@quick
 def test_all_shapes_are_used_and_no_two_are_the_same(told):
     assert len(tales.SHAPES) >= 40
     assert len(set(tales.SHAPES.values())) == len(tales.SHAPES)
@@ -87,15 +89,19 @@ def test_all_shapes_are_used_and_no_two_are_the_same(told):
     assert set(used) == set(shapes)
 
 
-def test_every_symbol_and_nearly_every_alternative_is_used():
-    needed = {slot.partition(":")[2] or slot for template in tales.SHAPES.values() for slot in slots(template)}
-    for options in tales.GRAMMAR.values():
-        assert len(options) == len(set(options))
-        needed |= {slot.partition(":")[2] or slot for option in options for slot in slots(option)}
-    assert set(tales.GRAMMAR) <= needed
-    for symbol in tales.WORDS:
-        for option in tales.GRAMMAR[symbol]:
-            assert option in CORPUS, f"{symbol}: {option}"
+@quick
+def test_every_alternative_of_every_symbol_is_used(monkeypatch):
+    drawn, draw = set(), tales._Teller.draw
+
+    def draw_and_note(teller, symbol):
+        option = draw(teller, symbol)
+        drawn.add((symbol, option))
+        return option
+
+    monkeypatch.setattr(tales._Teller, "draw", draw_and_note)
+    assert tales.corpus() == CORPUS
+    assert drawn == {(symbol, option) for symbol, options in tales.GRAMMAR.items() for option in options}
+    assert all(len(options) == len(set(options)) for options in tales.GRAMMAR.values())
 
 
 def all_tales(grammar, template):
@@ -144,6 +150,7 @@ def test_two_derivations_are_counted_and_summed(monkeypatch):
     assert tales.score("x z") == 2.0
 
 
+@quick
 def test_draws_are_uniform():
     """300 draws for each of the 48 names: the count of each lies within five standard deviations."""
     rng, count = random.Random(3), Counter()
@@ -242,8 +249,8 @@ def test_a_text_that_the_grammar_cannot_make_is_refused(told):
         assert "\n" not in str(error.value), what
 
 
-def test_changing_any_one_word_is_refused_or_costs_its_own_bits(sample):
-    """A changed word never keeps the text's derivation: it is refused, or it is another tale."""
+@quick
+def test_a_strange_word_is_refused_wherever_it_stands(sample):
     for tale in sample[:5]:
         tokens = tale.text.split(" ")
         for i in range(len(tokens)):
@@ -261,6 +268,8 @@ def test_errors_of_the_generator():
 
 def test_the_data_card_tells_the_truth(told):
     card = (FOLDER / "README.md").read_text(encoding="utf-8")
+    quoted = "\n".join(line.removeprefix(">").strip() for line in card.split("\n") if line.startswith(">"))
+    assert re.sub(r"\n+", " ", quoted) in [text.replace("\n", " ") for text in TEXTS]
     last = told[len(told) * 9 // 10 :]
     floor = sum(tale.bits for tale in last) / sum(len(tale.text.encode()) for tale in last)
     lengths = [len(tale.text.split()) for tale in told]
