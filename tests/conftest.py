@@ -1,7 +1,7 @@
 """What all tests share: the shape checks at run time, short and full counts, one thread per worker."""
 
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import jaxtyping
@@ -39,13 +39,14 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
                 item.add_marker(skip)
 
 
-@pytest.fixture(autouse=True)
-def _type_checks(request: pytest.FixtureRequest) -> Iterator[None]:
-    """Turn the checks off for tests of error sentences: files named `test_errors*.py` and `no_type_checks` marks."""
-    off = request.path.name.startswith("test_errors") or request.node.get_closest_marker("no_type_checks")
-    jaxtyping.config.update("jaxtyping_disable", bool(off))
-    yield
-    jaxtyping.config.update("jaxtyping_disable", False)
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    """Turn the checks off for tests of error sentences: files named `test_errors*.py` and `no_type_checks` marks.
+
+    A hook rather than a fixture, so that fixtures of a wider scope see the same setting as their first test.
+    """
+    off = item.path.name.startswith("test_errors") or item.get_closest_marker("no_type_checks") is not None
+    jaxtyping.config.update("jaxtyping_disable", off)
 
 
 @pytest.fixture(scope="session")
