@@ -219,6 +219,6 @@ def mapping_difference(expected: Any, actual: Any, place: str, exact: bool) -> s
 
 
 def show(value: Any) -> str:
-    """A short repr: floats with five digits, long things cut."""
-    text = f"{value:.5g}" if isinstance(value, float) else repr(value)
+    """A repr on one line: floats with five digits, long things cut."""
+    text = f"{value:.5g}" if isinstance(value, float) else " ".join(repr(value).split())
     return text if len(text) <= 60 else f"{text[:57]}..."
