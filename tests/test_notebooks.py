@@ -16,7 +16,7 @@ EVERY_NOTEBOOK = pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: pat
 EVERY_LESSON = pytest.mark.parametrize("path", LESSONS, ids=lambda path: path.stem)
 
 ABSOLUTE_PATH = re.compile(r"(?<![\w.:/-])/(?:root|home|tmp|work|usr|var|Users|mnt|opt|private)/[\w./-]+|\b[A-Z]:\\\w+")
-ADDRESS = re.compile(r"\b0x[0-9a-f]{6,}")
+ADDRESS = re.compile(r"\bat 0x[0-9a-f]{6,}")
 CHECK = re.compile(r"^\s*(?:assert\b|check_\w+\(|torch\.testing\.assert|np\.testing\.assert)", re.MULTILINE)
 WIDGET = "application/vnd.jupyter.widget-view+json"
 IGNORE = "nbval-ignore-output"
