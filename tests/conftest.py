@@ -2,7 +2,6 @@
 
 import os
 from collections.abc import Callable
-from pathlib import Path
 
 import jaxtyping
 import pytest
@@ -15,8 +14,6 @@ jaxtyping.install_import_hook("gptlib", CHECKER)
 
 settings.register_profile("short", max_examples=25, deadline=None, derandomize=True)
 settings.register_profile("long", max_examples=1000, deadline=None)
-
-ROOT = Path(__file__).resolve().parent.parent
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -53,9 +50,3 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
 def scale(request: pytest.FixtureRequest) -> Callable[[int, int], int]:
     """`scale(short, long)`: the count to use, by whether `--long` was given."""
     return lambda short, long: long if request.config.getoption("--long") else short
-
-
-@pytest.fixture(scope="session")
-def root() -> Path:
-    """The folder of the repository."""
-    return ROOT
