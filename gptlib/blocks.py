@@ -12,31 +12,31 @@ import torch.nn.functional as F
 from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
-from .attention import MultiHeadAttention
+from .attention import Cache, MultiHeadAttention
 
-# %% ../notebooks/06_blocks.ipynb #24a8838b
+# %% ../notebooks/06_blocks.ipynb #c3952f27
 def layer_norm(
     x: Float[Tensor, "... C"],
     weight: Float[Tensor, " C"],
     bias: Float[Tensor, " C"] | None = None,
     eps: float = 1e-5,
 ) -> Float[Tensor, "... C"]:
-    """Give each token mean 0 and variance 1 over its own channels, then stretch and shift each channel.
+    """Give each token mean 0 and variance 1 over its own channels, then scale and shift each channel.
 
-    The formula from scratch (Ba, Kiros and Hinton 2016, eq. 3; lesson 06_blocks). The variance divides by `C`, not by
-    `C - 1`; `eps` keeps a token of equal channels from dividing by zero.
+    The formula from scratch (Ba, Kiros and Hinton 2016, section 3; lesson 06_blocks). The variance divides by `C`, not
+    by `C - 1`; `eps` keeps a token of equal channels from becoming NaN.
     """
     mean = x.mean(dim=-1, keepdim=True)  # (..., 1)
     variance = (x - mean).square().mean(dim=-1, keepdim=True)  # (..., 1)
     normal = (x - mean) / torch.sqrt(variance + eps)  # (..., C)
     return normal * weight if bias is None else normal * weight + bias
 
-# %% ../notebooks/06_blocks.ipynb #54e89a9d
+# %% ../notebooks/06_blocks.ipynb #d20c8fd9
 class LayerNorm(nn.Module):
     """`layer_norm` with a learned weight and, unless `bias` is false, a learned bias per channel (lesson 06_blocks).
 
-    It calls PyTorch's fused kernel, which the lesson proves equal to `layer_norm` and which is several times faster.
-    An input whose last dimension is not `n_embd` is a ValueError.
+    It calls PyTorch's fused kernel, which the lesson proves equal to `layer_norm` and which is faster. An input whose
+    last dimension is not `n_embd` is a ValueError.
     """
 
     def __init__(self, n_embd: int, bias: bool = True, eps: float = 1e-5) -> None:
@@ -68,12 +68,12 @@ def gelu(x: Float[Tensor, "..."], approximate: Literal["erf", "tanh"] = "erf") -
         return x * (1 + torch.erf(x / math.sqrt(2))) / 2
     return x * (1 + torch.tanh(math.sqrt(2 / math.pi) * (x + 0.044715 * x**3))) / 2
 
-# %% ../notebooks/06_blocks.ipynb #aa0c39c6
+# %% ../notebooks/06_blocks.ipynb #9314525f
 class MLP(nn.Module):
     """Think about each token alone: widen it to 4C, bend with GELU, bring it back to C (lesson 06_blocks).
 
-    The feed-forward network of Vaswani et al. 2017, section 3.3, with GELU for ReLU as in GPT. It calls PyTorch's
-    fused GELU, which the lesson proves equal to `gelu`. A `gelu` other than "erf" or "tanh" is a ValueError.
+    The feed-forward network of Vaswani et al. 2017, section 3.3, with GELU in place of ReLU. It calls PyTorch's fused
+    GELU, which the lesson proves equal to `gelu`. A `gelu` other than "erf" or "tanh" is a ValueError.
     """
 
     def __init__(
@@ -90,14 +90,14 @@ class MLP(nn.Module):
         hidden = F.gelu(self.up(x), approximate=self.approximate)  # (..., 4C)
         return F.dropout(self.down(hidden), self.dropout, self.training)  # (..., C)
 
-# %% ../notebooks/06_blocks.ipynb #66d195c3
+# %% ../notebooks/06_blocks.ipynb #80f07439
 class Block(nn.Module):
     """One layer of a transformer: tokens look at each other, then each thinks alone (lesson 06_blocks).
 
-    Both parts only add to the residual stream `x`. `norm="pre"` normalises what a part reads (GPT-2: Radford et al.
-    2019, section 2.3); `norm="post"` normalises the stream itself (Vaswani et al. 2017, section 3.1), which is hard to
-    train when deep. `mask` and `cache` go to the attention as they are. A ValueError names an unknown `gelu` or
-    `norm`, an `n_embd` that `n_head` does not divide, and an input of another width.
+    Both parts add to the residual stream `x`. `norm="pre"` normalises what a part reads (GPT-2: Radford et al. 2019,
+    section 2.3); `norm="post"` normalises the stream itself (Vaswani et al. 2017, section 3.1), which is hard to train
+    when deep. `mask` and `cache` go to the attention as they are. A ValueError names an unknown `gelu` or `norm`, an
+    `n_embd` that `n_head` does not divide, and an input of another width.
     """
 
     def __init__(
@@ -120,7 +120,7 @@ class Block(nn.Module):
         self.mlp = MLP(n_embd, dropout, bias, gelu)
 
     def forward(
-        self, x: Float[Tensor, "B T C"], mask: Bool[Tensor, "... T S"] | None = None, cache: object | None = None
+        self, x: Float[Tensor, "B T C"], mask: Bool[Tensor, "... #T _"] | None = None, cache: Cache | None = None
     ) -> Float[Tensor, "B T C"]:
         if self.norm == "pre":
             x = x + self.attention(self.norm1(x), mask=mask, cache=cache)
@@ -128,12 +128,12 @@ class Block(nn.Module):
         x = self.norm1(x + self.attention(x, mask=mask, cache=cache))
         return self.norm2(x + self.mlp(x))
 
-# %% ../notebooks/06_blocks.ipynb #9314525f
+# %% ../notebooks/06_blocks.ipynb #4c5c9472
 def sinusoidal_positions(T: int, C: int) -> Float[Tensor, "T C"]:
     """One row of sines and cosines for each of `T` positions (Vaswani et al. 2017, section 3.5; lesson 06_blocks).
 
-    Channels 2i and 2i + 1 are the sine and the cosine of `position / 10000 ** (2i / C)`: clock hands that turn ever
-    more slowly. An odd `C` is a ValueError.
+    Channels 2i and 2i + 1 are the sine and the cosine of `position / 10000 ** (2i / C)`: clock hands, each slower than
+    the one before. An odd `C` is a ValueError.
     """
     if C % 2:
         raise ValueError(f"C is {C}, but sines and cosines come in pairs: choose an even number of channels")
