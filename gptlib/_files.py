@@ -1,0 +1,44 @@
+"""Write files so that a stop at any moment, even a power cut, leaves the old file or the new one and never half of one."""
+
+import json
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+
+@contextmanager
+def atomic_path(path: str | Path) -> Iterator[Path]:
+    """A name in the same folder to write to; when the block ends well, what was written there becomes `path`.
+
+    The bytes are on the disk before the rename, and a rename within a folder happens whole or not at all. If the block
+    raises, `path` is as it was. A killed process leaves its temporary file, which the next one to write `path` replaces.
+    """
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_name(f".{path.name}.partial")
+    try:
+        yield partial
+        with partial.open("rb+") as file:
+            os.fsync(file.fileno())
+        partial.replace(path)
+    finally:
+        partial.unlink(missing_ok=True)
+    if os.name == "posix":  # the rename itself must reach the disk too; elsewhere a folder cannot be opened
+        folder = os.open(path.parent, os.O_RDONLY)
+        try:
+            os.fsync(folder)
+        finally:
+            os.close(folder)
+
+
+def write_text(path: str | Path, text: str) -> None:
+    """Write a whole text file, in UTF-8 with `\\n` at its line ends."""
+    with atomic_path(path) as partial:
+        partial.write_text(text, encoding="utf-8", newline="\n")
+
+
+def write_json(path: str | Path, value: Any) -> None:
+    """Write plain values as a JSON file to be read by people too."""
+    write_text(path, json.dumps(value, indent=2, ensure_ascii=False) + "\n")
