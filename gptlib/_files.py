@@ -1,4 +1,4 @@
-"""Write files so that a stop at any moment, even a power cut, leaves the old file or the new one and never half of one."""
+"""Write files so that a stop at any moment, even a power cut, leaves the old file or the new one, never half of one."""
 
 import json
 import os
@@ -13,7 +13,7 @@ def atomic_path(path: str | Path) -> Iterator[Path]:
     """A name in the same folder to write to; when the block ends well, what was written there becomes `path`.
 
     The bytes are on the disk before the rename, and a rename within a folder happens whole or not at all. If the block
-    raises, `path` is as it was. A killed process leaves its temporary file, which the next one to write `path` replaces.
+    raises, `path` is as it was. A killed process leaves its temporary file, which the next one that writes replaces.
     """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)

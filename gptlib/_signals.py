@@ -9,7 +9,7 @@ from types import FrameType
 
 @contextmanager
 def interrupt_later() -> Iterator[Callable[[], bool]]:
-    """Inside the block a first Ctrl-C only raises a flag, which the function given back reads; a second one stops at once.
+    """Inside the block the first Ctrl-C only raises a flag, which the function given back reads; a second one stops.
 
     Python lets the main thread alone listen to signals. In another thread, or where a program has its own way with
     Ctrl-C, nothing is changed and the flag stays down.
