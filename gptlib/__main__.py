@@ -1,0 +1,5 @@
+"""`python -m gptlib` is the command `gptlib`."""
+
+from gptlib.cli import main
+
+main()

@@ -1,0 +1,41 @@
+"""Which run folder is meant: by path, by name, the newest, or the model that ships with the package."""
+
+from importlib import resources
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from gptlib.model import GPT
+    from gptlib.tokenizer import BPETokenizer, CharTokenizer
+
+RUNS = Path("runs")
+
+
+def shipped(name: str = "model") -> Path:
+    """A file or folder of `gptlib.corpora`, wherever the package is installed."""
+    return Path(str(resources.files("gptlib.corpora"))) / name
+
+
+def newest_run(folder: Path = RUNS) -> Path | None:
+    """The run in `folder` that was written to last, or None."""
+    written = {path.parent: path.stat().st_mtime_ns for path in folder.glob("*/config.json")}
+    return max(written, key=written.__getitem__, default=None)
+
+
+def find_run(run: str | Path | None = None) -> Path:
+    """`run` itself, or the newest below `runs/`, or else the model trained on the tales that ships with the package."""
+    if run is None:
+        return newest_run() or shipped()
+    if run == "tales" and not Path("tales").exists():
+        return shipped()
+    return Path(run)
+
+
+def load(run: str | Path = "tales", device: str = "cpu") -> "tuple[GPT, CharTokenizer | BPETokenizer]":
+    """The model of a run folder and its tokenizer, ready to write; `"tales"` is the model that ships with gptlib.
+
+    Raises `FileNotFoundError` for a folder that is no run and `ValueError` for a damaged one (lesson 08_training).
+    """
+    from gptlib.training import load_run
+
+    return load_run(find_run(run), device=device)
