@@ -6,7 +6,7 @@ __all__ = ['GPT2_PATTERN', 'END_OF_TEXT', 'Allowed', 'Specials', 'Source', 'FILE
            'check_specials', 'utf8', 'read_texts', 'safe_cut', 'Tokenizer', 'CharTokenizer', 'learn_bpe',
            'ordinary_ids', 'BPETokenizer', 'write_json', 'load_tokenizer']
 
-# %% ../notebooks/01_tokenizer.ipynb #9d97900a
+# %% ../notebooks/01_tokenizer.ipynb #64077457
 import json
 from collections import Counter, defaultdict
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
@@ -16,7 +16,7 @@ from typing import Any, Literal, SupportsInt
 
 import regex
 
-# %% ../notebooks/01_tokenizer.ipynb #0748a8c3
+# %% ../notebooks/01_tokenizer.ipynb #fa6534c6
 def count_pairs(chunk_counts: Mapping[tuple[bytes, ...], int]) -> Counter[tuple[bytes, bytes]]:
     """How often each pair of neighbours occurs, overlaps included, given the chunks' counts (lesson 01_tokenizer)."""
     pair_counts: Counter[tuple[bytes, bytes]] = Counter()
@@ -38,7 +38,7 @@ def merge_pair(chunk: tuple[bytes, ...], pair: tuple[bytes, bytes]) -> tuple[byt
             i += 1
     return tuple(merged)
 
-# %% ../notebooks/01_tokenizer.ipynb #9d1f81c7
+# %% ../notebooks/01_tokenizer.ipynb #558f2f85
 GPT2_PATTERN = r"'(?:[sdmt]|ll|ve|re)| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+"
 
 
@@ -59,7 +59,7 @@ def check_pattern(pattern: str) -> None:
     if groups:
         raise ValueError(f"the pattern {pattern!r} has a group that captures: write (?:...) in place of (...)")
 
-# %% ../notebooks/01_tokenizer.ipynb #634be9f1
+# %% ../notebooks/01_tokenizer.ipynb #c37efb52
 def train_merges(chunk_counts: Mapping[bytes, int], n_merges: int) -> list[tuple[bytes, bytes]]:
     """Learn merges from distinct chunks (Sennrich, Haddow and Birch 2016, section 3.2; lesson 01_tokenizer).
 
@@ -88,7 +88,7 @@ def train_merges(chunk_counts: Mapping[bytes, int], n_merges: int) -> list[tuple
                 where[pair].add(i)
     return merges
 
-# %% ../notebooks/01_tokenizer.ipynb #a25032d4
+# %% ../notebooks/01_tokenizer.ipynb #064ba620
 def encode_chunk(chunk: bytes, ranks: Mapping[tuple[bytes, bytes], int]) -> tuple[bytes, ...]:
     """One chunk in tokens: of its pairs join the one learned first, until none is left (lesson 01_tokenizer)."""
     tokens = tuple(bytes([b]) for b in chunk)
@@ -99,7 +99,7 @@ def encode_chunk(chunk: bytes, ranks: Mapping[tuple[bytes, bytes], int]) -> tupl
         tokens = merge_pair(tokens, first)
     return tokens
 
-# %% ../notebooks/01_tokenizer.ipynb #0907211c
+# %% ../notebooks/01_tokenizer.ipynb #929d1caf
 END_OF_TEXT = "<|endoftext|>"
 Allowed = Literal["none", "all"] | Collection[str]
 Specials = Sequence[str]
@@ -130,14 +130,15 @@ def check_specials(special_tokens: Specials) -> None:
     if isinstance(special_tokens, str) or "" in special_tokens or len(set(special_tokens)) < len(special_tokens):
         raise ValueError(f"special_tokens is {special_tokens!r}: give a list of distinct texts, none of them empty")
 
-# %% ../notebooks/01_tokenizer.ipynb #7516621d
+# %% ../notebooks/01_tokenizer.ipynb #f8fc22f5
 def utf8(text: str) -> bytes:
     """The bytes of a text; half a surrogate pair, which is no character, is a ValueError (lesson 01_tokenizer)."""
     try:
         return text.encode("utf-8")
     except UnicodeEncodeError as error:
-        wrong = text[error.start]
-        raise ValueError(f"{wrong!r} is half of a surrogate pair, which UTF-8 cannot hold: remove it") from None
+        raise ValueError(
+            f"{text[error.start]!r} is half a surrogate pair, which UTF-8 cannot hold: remove it"
+        ) from None
 
 
 def read_texts(source: Source) -> Iterable[str]:
@@ -151,7 +152,7 @@ def read_texts(source: Source) -> Iterable[str]:
     except UnicodeDecodeError as error:
         raise ValueError(f"{source} is not UTF-8 text (see byte {error.start}): save it as UTF-8 first") from None
 
-# %% ../notebooks/01_tokenizer.ipynb #8cf983ab
+# %% ../notebooks/01_tokenizer.ipynb #4c7cd288
 def safe_cut(text: str, specials: Collection[str], places: regex.Pattern[str]) -> int:
     """The last place to cut `text` so that nothing that may follow changes the ids before it (lesson 01_tokenizer).
 
@@ -167,7 +168,7 @@ def safe_cut(text: str, specials: Collection[str], places: regex.Pattern[str]) -
     found = places.search(text, start, horizon + 1) if start < horizon else None
     return found.start() if found else start
 
-# %% ../notebooks/01_tokenizer.ipynb #3800a20d
+# %% ../notebooks/01_tokenizer.ipynb #532a0392
 class Tokenizer:
     """What every tokenizer here can do; a subclass says how ordinary text becomes ids (lesson 01_tokenizer)."""
 
@@ -231,7 +232,7 @@ class Tokenizer:
             raise ValueError(f"{path} holds no {cls.__name__}: load it with {type(tokenizer).__name__}.load")
         return tokenizer
 
-# %% ../notebooks/01_tokenizer.ipynb #c5f21a1a
+# %% ../notebooks/01_tokenizer.ipynb #08788087
 class CharTokenizer(Tokenizer):
     """One token per character, in the order of the code points; special tokens come last (lesson 01_tokenizer)."""
 
@@ -265,9 +266,7 @@ class CharTokenizer(Tokenizer):
         """What `save` writes."""
         return {"special_tokens": list(self.special_tokens), "characters": self.characters}
 
-
-
-# %% ../notebooks/01_tokenizer.ipynb #b672513c
+# %% ../notebooks/01_tokenizer.ipynb #8e9c3a15
 def learn_bpe(
     source: Source, vocab_size: int, special_tokens: Specials, pattern: str
 ) -> tuple[dict[int, bytes], list[tuple[bytes, bytes]]]:
@@ -297,7 +296,7 @@ def ordinary_ids(vocab: Mapping[int, bytes], merges: Sequence[tuple[bytes, bytes
             raise ValueError(f"the vocabulary lacks {token!r}: it needs all 256 bytes and what each merge makes")
     return {token: ids[token] for token in ordinary}
 
-# %% ../notebooks/01_tokenizer.ipynb #838b2618
+# %% ../notebooks/01_tokenizer.ipynb #d522b54a
 class BPETokenizer(Tokenizer):
     """Byte-pair encoding, on bytes (Sennrich et al. 2016; Radford et al. 2019, section 2.2; lesson 01_tokenizer)."""
 
@@ -362,9 +361,7 @@ class BPETokenizer(Tokenizer):
         merges = [[token.decode("latin-1") for token in pair] for pair in self.merges]
         return {"pattern": self.pattern, "special_tokens": list(self.special_tokens), "vocab": tokens, "merges": merges}
 
-
-
-# %% ../notebooks/01_tokenizer.ipynb #459d180d
+# %% ../notebooks/01_tokenizer.ipynb #52faa5bc
 FILE_FORMAT = "gptlib tokenizer 1"
 
 
@@ -391,10 +388,11 @@ def load_tokenizer(path: str | Path) -> Tokenizer:
     if found != FILE_FORMAT:
         raise ValueError(f"{path} has the format {found!r}, not {FILE_FORMAT!r}: give a file that save() wrote")
     try:
-        if fields["kind"] == "CharTokenizer":
-            return CharTokenizer(fields["characters"], fields["special_tokens"])
+        kind = {"BPETokenizer": BPETokenizer, "CharTokenizer": CharTokenizer}[fields["kind"]]
+        if kind is CharTokenizer:
+            return kind(fields["characters"], fields["special_tokens"])
         vocab = {i: token.encode("latin-1") for i, token in enumerate(fields["vocab"])}
         merges = [(left.encode("latin-1"), right.encode("latin-1")) for left, right in fields["merges"]]
-        return BPETokenizer(vocab, merges, fields["special_tokens"], fields["pattern"])
+        return kind(vocab, merges, fields["special_tokens"], fields["pattern"])
     except (KeyError, TypeError, ValueError, AttributeError):  # something is missing, or not what it should be
         raise ValueError(damaged) from None

@@ -1,0 +1,149 @@
+"""What bad input gets from the tokenizers: one sentence that names the value and what to do."""
+
+import builtins
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from gptlib.tokenizer import END_OF_TEXT, BPETokenizer, CharTokenizer, load_tokenizer
+
+BPE = BPETokenizer.train("low lower lowest", 264)
+CHARS = CharTokenizer.train("low lower lowest")
+BYTES = {i: bytes([i]) for i in range(256)}
+
+
+@pytest.mark.parametrize(
+    ("call", "kind", "sentence"),
+    [
+        (
+            lambda: BPETokenizer.train("a", 256),
+            ValueError,
+            "vocab_size is 256, but 256 bytes and 1 .* need 257: raise it",
+        ),
+        (lambda: BPETokenizer.train("a", 257, ["<a>", "<b>"]), ValueError, "vocab_size is 257, but .* 2 .* need 258"),
+        (
+            lambda: BPETokenizer.train("a", 300, END_OF_TEXT),
+            ValueError,
+            "special_tokens is '<.endoftext.>': give a list",
+        ),
+        (lambda: BPETokenizer.train("a", 300, ["<a>", "<a>"]), ValueError, r"\['<a>', '<a>'\]: give .* distinct texts"),
+        (lambda: CharTokenizer("a", [""]), ValueError, r"special_tokens is \[''\]: .* none of them empty"),
+        (lambda: BPETokenizer.train("a", 300, pattern="(a"), ValueError, r"pattern '\(a' is no regular .*: correct it"),
+        (lambda: BPETokenizer(BYTES, [], [], "(a)|b"), ValueError, r"pattern '\(a\)\|b' has a group .*: write \(\?:"),
+        (lambda: BPETokenizer({0: b"a"}, []), ValueError, "vocabulary lacks b'.x00': it needs all 256 bytes"),
+        (lambda: BPETokenizer(BYTES, [(b"a", b"b")]), ValueError, "vocabulary lacks b'ab': .* what each merge makes"),
+        (lambda: BPETokenizer(BYTES | {300: b"ab"}, []), ValueError, "257 ids .* must be 0 to 256: number them again"),
+        (lambda: BPE.encode("a", {"<b>"}), ValueError, "'<b>' is no special token here: allow .* <.endoftext.>"),
+        (lambda: BPE.encode("a", "some"), ValueError, "'some' is no special token here"),
+        (lambda: list(CHARS.encode_iter(["a"], ["<b>"])), ValueError, "'<b>' is no special token here"),
+        (lambda: BPE.encode("half \ud83d"), ValueError, r"'\\ud83d' is half a surrogate pair, .*: remove it"),
+        (lambda: BPETokenizer.train("\udcff", 300), ValueError, r"'\\udcff' is half a surrogate pair"),
+        (
+            lambda: CHARS.encode("lëw"),
+            ValueError,
+            "character 'ë' is not in the vocabulary of 8 characters: remove it, train",
+        ),
+        (lambda: BPE.decode([97, 264]), KeyError, "no token has the id 264: the ids go from 0 to 263"),
+        (lambda: BPE.decode_bytes([-1]), KeyError, "no token has the id -1"),
+        (lambda: CHARS.decode([9]), KeyError, "no token has the id 9: the ids go from 0 to 8"),
+        (lambda: BPETokenizer(BYTES, [], []).end_id, KeyError, "has no token <.endoftext.>: train one with it"),
+    ],
+)
+def test_a_wrong_value_gets_a_sentence(call: Callable[[], Any], kind: type[Exception], sentence: str) -> None:
+    """For a bare KeyError, an IndexError much later, or ids that are wrong without a word (B1.6, B1.7, B1.9)."""
+    with pytest.raises(kind, match=sentence) as caught:
+        call()
+    assert caught.value.__cause__ is None and "\n" not in str(caught.value)
+
+
+def test_a_missing_or_foreign_text_file(tmp_path: Path) -> None:
+    """For a traceback from deep inside, or text that is read in the encoding of the system (B1.10)."""
+    missing, latin = tmp_path / "no.txt", tmp_path / "latin.txt"
+    latin.write_bytes("Zoë".encode("latin-1"))
+    for train in (CharTokenizer.train, lambda path: BPETokenizer.train(path, 300)):
+        with pytest.raises(FileNotFoundError, match=r"there is no file .*no\.txt: check the path"):
+            train(missing)
+        with pytest.raises(FileNotFoundError, match="there is no file"):
+            train(tmp_path)
+        with pytest.raises(ValueError, match=r"latin\.txt is not UTF-8 text \(see byte 2\): save it as UTF-8"):
+            train(latin)
+
+
+def test_a_missing_tokenizer_file(tmp_path: Path) -> None:
+    """For a traceback where a wrong path was given."""
+    for path in (tmp_path / "no.json", tmp_path):
+        with pytest.raises(FileNotFoundError, match=r"there is no tokenizer file .*: check the path"):
+            load_tokenizer(path)
+
+
+@pytest.mark.parametrize("tokenizer", [BPE, CHARS], ids=["bpe", "chars"])
+def test_a_damaged_tokenizer_file(tokenizer: BPETokenizer | CharTokenizer, tmp_path: Path) -> None:
+    """For a file cut short by a full disk, with a field missing, or with bytes that are no text."""
+    path = tmp_path / "tokenizer.json"
+    tokenizer.save(path)
+    whole = path.read_text(encoding="utf-8")
+    fields = json.loads(whole)
+    damaged = [whole[: len(whole) // 2].encode(), b"", b"\xff\xfe", b"\x00" * 100]
+    damaged += [
+        json.dumps({k: v for k, v in fields.items() if k != name}).encode() for name in fields if name != "format"
+    ]
+    damaged += [json.dumps({**fields, name: None}).encode() for name in fields if name != "format"]
+    if tokenizer is BPE:
+        damaged += [json.dumps({**fields, "vocab": fields["vocab"][1:]}).encode()]
+        damaged += [
+            json.dumps({**fields, "merges": [["q", "z"]]}).encode(),
+            json.dumps({**fields, "vocab": [1]}).encode(),
+        ]
+    for content in damaged:
+        path.write_bytes(content)
+        with pytest.raises(
+            ValueError, match=r"the tokenizer file .*tokenizer\.json is damaged: save the tokenizer again"
+        ):
+            load_tokenizer(path)
+
+
+def test_a_file_of_another_format(tmp_path: Path) -> None:
+    """For a Hugging Face tokenizer.json, which has the same name, and for a format of a later version."""
+    path = tmp_path / "tokenizer.json"
+    for content, found in (
+        (b'{"version": "1.0", "model": {}}', "None"),
+        (b"[1]", "None"),
+        (b'{"format": "x 2"}', "'x 2'"),
+    ):
+        path.write_bytes(content)
+        with pytest.raises(ValueError, match=f"has the format {found}, not 'gptlib tokenizer 1': give a file that"):
+            load_tokenizer(path)
+
+
+def test_a_tokenizer_of_the_other_kind(tmp_path: Path) -> None:
+    """For a character tokenizer handed to code that wants merges."""
+    path = tmp_path / "tokenizer.json"
+    CHARS.save(path)
+    with pytest.raises(ValueError, match=r"holds no BPETokenizer: load it with CharTokenizer\.load"):
+        BPETokenizer.load(path)
+
+
+def test_without_tiktoken(monkeypatch: pytest.MonkeyPatch) -> None:
+    """For a traceback of an import that the reader never wrote."""
+    real = builtins.__import__
+
+    def without(name: str, *args: Any, **kwargs: Any) -> Any:
+        if name == "tiktoken":
+            raise ImportError(name)
+        return real(name, *args, **kwargs)
+
+    monkeypatch.setattr(builtins, "__import__", without)
+    with pytest.raises(ImportError, match=r"to_tiktoken needs tiktoken: install it with pip install 'gptlib\[fast\]'"):
+        BPE.to_tiktoken()
+
+
+def test_tiktoken_wants_ids_in_the_order_of_the_merges() -> None:
+    """For ids that tiktoken would take for ranks: it would merge in another order without a word (B1.3)."""
+    merges = [(b"b", b"c"), (b"a", b"b"), (b"ab", b"c")]
+    tokens = [b"abc", b"ab", b"bc"]
+    tokenizer = BPETokenizer(BYTES | {256 + i: token for i, token in enumerate(tokens)}, merges)
+    with pytest.raises(ValueError, match=r"the ids do not follow the order of the merges, .*: renumber them"):
+        tokenizer.to_tiktoken()

@@ -1,0 +1,433 @@
+"""Properties of the tokenizers, on the exported module; each test says which mistake it is for."""
+
+import itertools
+import json
+import random
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from importlib import resources
+from itertools import pairwise
+from pathlib import Path
+
+import pytest
+import regex
+import tiktoken
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+
+from gptlib.tokenizer import (
+    END_OF_TEXT,
+    GPT2_PATTERN,
+    BPETokenizer,
+    CharTokenizer,
+    Tokenizer,
+    count_pairs,
+    encode_chunk,
+    load_tokenizer,
+    merge_pair,
+    split_chunks,
+    split_specials,
+    train_merges,
+)
+
+Pair = tuple[bytes, bytes]
+TALES = (resources.files("gptlib.corpora") / "tales.txt").read_text(encoding="utf-8")
+SAMPLE = TALES[:40_000]
+AWKWARD = [
+    "",
+    "a",
+    "안녕하세요",
+    "🐸🐸",
+    "tab\tand\r\nline",
+    "  many   spaces  ",
+    "\x00\x7f\x85\xa0",
+    "e\u0301",
+    "don't 12.5%",
+]
+# special tokens that overlap each other, begin with white space, or hold letters of ordinary words
+SPECIALS = [END_OF_TEXT, "<a>", "<a><b>", " x ", "\n\n#"]
+# characters that a Unicode version all our libraries know has given a class; surrogates are no text
+ANY_TEXT = st.text(st.characters(exclude_categories=("Cs", "Cn")))
+# pieces of special tokens, white space and words, so that every cut and every collision comes up
+PIECES = [
+    "the",
+    " ",
+    "  ",
+    "\n",
+    "\n\n",
+    "'s",
+    "<a>",
+    "<",
+    "a",
+    "><b>",
+    "<b>",
+    " x ",
+    "x",
+    "#",
+    "é",
+    "\u3000",
+    "9",
+    END_OF_TEXT,
+]
+TRICKY_TEXT = st.lists(st.sampled_from(PIECES), max_size=14).map("".join)
+ALLOWED = st.one_of(st.sampled_from(["none", "all"]), st.sets(st.sampled_from(SPECIALS)))
+
+
+@pytest.fixture(scope="module")
+def bpe() -> BPETokenizer:
+    return BPETokenizer.train(SAMPLE + " é è 한국 한글 🐸🐸 " * 9, 700, SPECIALS)
+
+
+@pytest.fixture(scope="module")
+def chars() -> CharTokenizer:
+    return CharTokenizer("".join(PIECES) + SAMPLE, SPECIALS)
+
+
+def train_slowly(chunk_counts: dict[bytes, int], n_merges: int) -> list[Pair]:
+    """Training by its definition: count everything again before every merge."""
+    words = {tuple(bytes([b]) for b in chunk): n for chunk, n in chunk_counts.items()}
+    merges: list[Pair] = []
+    for _ in range(n_merges):
+        counts: Counter[Pair] = Counter()
+        for word, n in words.items():
+            for pair in pairwise(word):
+                counts[pair] += n
+        if not counts:
+            break
+        best = max(counts, key=lambda pair: (counts[pair], pair))
+        merges.append(best)
+        words = {join_by_text(word, best): n for word, n in words.items()}
+    return merges
+
+
+def join_by_text(word: Sequence[bytes], pair: Pair) -> tuple[bytes, ...]:
+    """Merging by another way than the module's: a stack that looks back."""
+    done: list[bytes] = []
+    fresh = True  # whether the last token may still be the left half
+    for token in word:
+        if done and fresh and (done[-1], token) == pair:
+            done[-1] += token
+            fresh = False
+        else:
+            done.append(token)
+            fresh = True
+    return tuple(done)
+
+
+# Pieces and merges
+
+
+@given(
+    st.lists(st.sampled_from([b"a", b"b", b"aa"]), max_size=12), st.tuples(*[st.sampled_from([b"a", b"b", b"aa"])] * 2)
+)
+def test_merging_uses_no_token_twice(tokens: list[bytes], pair: Pair) -> None:
+    """For replacing every match at once, which loses letters of `aaa` (B1.2)."""
+    merged = merge_pair(tuple(tokens), pair)
+    assert b"".join(merged) == b"".join(tokens)
+    assert merged == join_by_text(tokens, pair)
+
+
+def test_overlaps_are_counted_but_not_merged() -> None:
+    """For mixing up pairs and merges: `aaaa` has three pairs and two merges (B1.1)."""
+    assert count_pairs({(b"a",) * 4: 1}) == {(b"a", b"a"): 3}
+    assert merge_pair((b"a",) * 4, (b"a", b"a")) == (b"aa", b"aa")
+    assert merge_pair((b"a",) * 3, (b"a", b"a")) == (b"aa", b"a")
+
+
+def test_the_example_worked_by_hand() -> None:
+    """For a wrong count, a wrong tie or a wrong id in the example that the lesson works on paper (B1.1, B1.4, B1.7)."""
+    tokenizer = BPETokenizer.train("aaabdaaabac", 260)
+    assert tokenizer.merges == [(b"a", b"a"), (b"aa", b"a"), (b"aaa", b"b")]
+    assert tokenizer.encode("aaabdaaabac") == [258, 100, 258, 97, 99]
+
+
+@given(
+    st.dictionaries(st.text("abc ", min_size=1, max_size=9).map(str.encode), st.integers(1, 5), max_size=8),
+    st.integers(0, 30),
+)
+def test_the_fast_trainer_equals_the_definition(chunk_counts: dict[bytes, int], n_merges: int) -> None:
+    """For a count that is not taken back, and for ties that fall to whoever comes first (B1.1, B1.2, B1.4)."""
+    assert train_merges(chunk_counts, n_merges) == train_slowly(chunk_counts, n_merges)
+
+
+def test_the_order_of_the_texts_does_not_matter() -> None:
+    """For ties broken by the order in which pairs were met (B1.4)."""
+    tales = SAMPLE.split(END_OF_TEXT)
+    shuffled = random.Random(5).sample(tales, len(tales))
+    assert BPETokenizer.train(tales, 400).merges == BPETokenizer.train(shuffled, 400).merges
+    for names in itertools.permutations(["ox", "hen", "yak"]):
+        assert train_merges({name.encode(): 1 for name in names}, 1) == [(b"y", b"a")]
+
+
+@given(ANY_TEXT, st.sampled_from([GPT2_PATTERN, r"\w+", r"\S+|\s+", "a*", "(?i)the", "x"]))
+def test_chunks_add_up_to_the_text(text: str, pattern: str) -> None:
+    """For a pattern that skips something: what no alternative takes would be lost (B1.5)."""
+    chunks = split_chunks(text, pattern)
+    assert "".join(chunks) == text and all(chunks)
+
+
+def test_no_token_crosses_a_chunk(bpe: BPETokenizer) -> None:
+    """For merging across words, as in ` dog!` or `e t` (B1.5), and for letters that ASCII does not know (B1.10)."""
+    for left, right in bpe.merges:
+        token = (left + right).decode("utf-8", errors="ignore")
+        assert len(split_chunks(token)) <= 1, token
+    assert split_chunks("Zoë's 12 dogs!") == ["Zoë", "'s", " 12", " dogs", "!"]
+
+
+# Encoding and decoding
+
+
+@given(text=st.one_of(ANY_TEXT, TRICKY_TEXT), allowed=ALLOWED)
+def test_every_text_comes_back(bpe: BPETokenizer, text: str, allowed: str | set[str]) -> None:
+    """For lost letters, unknown characters and special tokens with other text than their own (B1.2, B1.6, B1.9)."""
+    ids = bpe.encode(text, allowed)
+    assert bpe.decode(ids) == text
+    assert bpe.decode_bytes(ids) == text.encode("utf-8")
+    assert all(0 <= i < bpe.vocab_size for i in ids)
+
+
+@given(text=TRICKY_TEXT, allowed=ALLOWED)
+def test_characters_come_back(chars: CharTokenizer, text: str, allowed: str | set[str]) -> None:
+    """For the same, with one token per character (B1.6, B1.9)."""
+    ids = chars.encode(text, allowed)
+    assert chars.decode(ids) == text and chars.decode_bytes(ids) == text.encode("utf-8")
+    pieces = split_specials(text, allowed_set(allowed))
+    tokens = [token for i, piece in enumerate(pieces) for token in ([piece] if i % 2 else piece)]
+    assert [chars.vocab[i] for i in ids] == tokens
+
+
+def allowed_set(allowed: str | set[str]) -> list[str]:
+    return SPECIALS if allowed == "all" else [] if allowed == "none" else sorted(allowed)
+
+
+@pytest.mark.parametrize("text", [*AWKWARD, SAMPLE[:2000]])
+def test_encoding_goes_by_rank(bpe: BPETokenizer, text: str) -> None:
+    """For merging the first or the longest token found: other ids that decode just as well (B1.3)."""
+    for chunk in split_chunks(text):
+        word = tuple(bytes([b]) for b in chunk.encode())
+        for pair in bpe.merges:  # what training did to its own text
+            word = join_by_text(word, pair)
+        assert encode_chunk(chunk.encode(), bpe.ranks) == word
+        assert bpe.encode(chunk) == [bpe.id_of[token] for token in word]
+
+
+def test_rank_beats_length_and_place() -> None:
+    """For the same, on three letters: training joins `b` and `c` before `ab` exists (B1.3)."""
+    ranks = {(b"b", b"c"): 0, (b"a", b"b"): 1, (b"ab", b"c"): 2}
+    assert encode_chunk(b"abc", ranks) == (b"a", b"bc")
+
+
+@given(text=st.one_of(ANY_TEXT, TRICKY_TEXT), allowed=ALLOWED)
+def test_tiktoken_gives_the_same_ids(
+    bpe: BPETokenizer, theirs: tiktoken.Encoding, text: str, allowed: str | set[str]
+) -> None:
+    """For every way in which ids can be valid and yet differ: rank, pattern, specials (B1.3, B1.5, B1.6, B1.10)."""
+    chosen = set(allowed_set(allowed))
+    assert theirs.encode(text, allowed_special=chosen, disallowed_special=()) == bpe.encode(text, allowed)
+
+
+@pytest.fixture(scope="module")
+def theirs(bpe: BPETokenizer) -> tiktoken.Encoding:
+    return bpe.to_tiktoken()
+
+
+def test_hugging_face_gives_the_same_tokens(bpe: BPETokenizer) -> None:
+    """For the same, against a second implementation that takes merges rather than ids."""
+    tokenizers = pytest.importorskip("tokenizers")
+    from transformers.convert_slow_tokenizer import bytes_to_unicode
+
+    sign = bytes_to_unicode()  # a printable character for each byte
+    spell = lambda token: "".join(sign[b] for b in token)  # noqa: E731
+    vocab = {spell(token): i for token, i in bpe.id_of.items()}
+    hf = tokenizers.Tokenizer(tokenizers.models.BPE(vocab, [(spell(a), spell(b)) for a, b in bpe.merges]))
+    hf.pre_tokenizer = tokenizers.pre_tokenizers.ByteLevel(add_prefix_space=False)
+    for text in [*AWKWARD, SAMPLE[:5000]]:
+        assert hf.encode(text).ids == bpe.encode(text)
+
+
+def test_bytes_are_joined_before_they_are_decoded(bpe: BPETokenizer) -> None:
+    """For decoding token by token, and for strict decoding of half a character (B1.8)."""
+    ids = list("ë🐸".encode())  # single bytes, as a model may write them
+    assert bpe.decode(ids) == "ë🐸"
+    assert bpe.decode(ids[:1]) == "\ufffd" and bpe.decode_bytes(ids[:1]) == b"\xc3"
+    assert bpe.decode(ids[:-1]).startswith("ë\ufffd")
+
+
+def test_ids_may_come_as_a_tensor(bpe: BPETokenizer, chars: CharTokenizer) -> None:
+    """For a lookup by object: a tensor's elements hash by identity, and none would be found."""
+    for tokenizer in (bpe, chars):
+        ids = tokenizer.encode("the tale")
+        assert tokenizer.decode(torch.tensor(ids)) == tokenizer.decode(iter(ids)) == "the tale"
+
+
+# Special tokens and the size of the vocabulary
+
+
+@given(text=TRICKY_TEXT)
+def test_special_tokens_are_ordinary_text_unless_allowed(bpe: BPETokenizer, chars: CharTokenizer, text: str) -> None:
+    """For user text that injects control tokens, and for special tokens that fall into many ids (B1.6)."""
+    for tokenizer in (bpe, chars):
+        special = set(tokenizer.special_tokens.values())
+        assert not special & set(tokenizer.encode(text))
+        found = [i for i in tokenizer.encode(text, "all") if i in special]
+        assert found == [tokenizer.special_tokens[piece] for piece in split_specials(text, SPECIALS)[1::2]]
+        one = tokenizer.encode(f"the{END_OF_TEXT}the{END_OF_TEXT}", {END_OF_TEXT})
+        assert one.count(tokenizer.end_id) == 2
+        assert not special & set(tokenizer.encode(f"the{END_OF_TEXT}", set()))
+
+
+def test_of_two_special_tokens_the_longer_one_is_taken() -> None:
+    """For an alternation in the order of the list, where `<a>` hides `<a><b>` (B1.6)."""
+    for order in (["<a>", "<a><b>"], ["<a><b>", "<a>"]):
+        tokenizer = BPETokenizer.train("", 300, order)
+        assert tokenizer.encode("<a><b><a>", "all") == [tokenizer.special_tokens[t] for t in ("<a><b>", "<a>")]
+
+
+def test_special_tokens_are_never_counted_in_training() -> None:
+    """For learning the marks between documents as words (B1.6)."""
+    tales = [tale.strip("\n") for tale in SAMPLE.split(END_OF_TEXT)]
+    joined = BPETokenizer.train(END_OF_TEXT.join(tales), 400)
+    assert joined.merges == BPETokenizer.train(tales, 400).merges
+    assert not any(b"endof" in left + right for left, right in joined.merges)
+    assert CharTokenizer.train("ab" + END_OF_TEXT).characters == ["a", "b"]
+
+
+@pytest.mark.parametrize("specials", [[END_OF_TEXT], SPECIALS, []])
+@pytest.mark.parametrize("n_merges", [0, 1, 100])
+def test_bytes_merges_and_special_tokens_make_the_vocabulary(specials: list[str], n_merges: int) -> None:
+    """For forgetting the 256 bytes or the special tokens in the size, or their order in the ids (B1.7)."""
+    tokenizer = BPETokenizer.train(SAMPLE, 256 + n_merges + len(specials), specials)
+    assert tokenizer.vocab_size == len(tokenizer.vocab) == 256 + n_merges + len(specials)
+    assert len(tokenizer.merges) == n_merges
+    expected = [bytes([b]) for b in range(256)] + [a + b for a, b in tokenizer.merges] + [s.encode() for s in specials]
+    assert tokenizer.vocab == dict(enumerate(expected))
+    assert list(tokenizer.special_tokens.items()) == [(s, 256 + n_merges + i) for i, s in enumerate(specials)]
+
+
+def test_training_stops_when_every_chunk_is_one_token() -> None:
+    """For a vocabulary padded with nothing, or an empty text that stops the program (B1.7)."""
+    assert BPETokenizer.train("abab", 1000).vocab_size == 256 + 2 + 1
+    for nothing in ("", [], END_OF_TEXT):
+        assert BPETokenizer.train(nothing, 1000).vocab_size == 257
+
+
+def test_a_special_token_that_the_vocabulary_holds_keeps_its_id() -> None:
+    """For GPT-2's vocabulary, which lists its special token: a second id would lie outside the embedding (B1.7)."""
+    vocab = {i: bytes([255 - i]) for i in range(256)} | {
+        256: END_OF_TEXT.encode(),
+        257: b"ab",
+    }  # bytes in another order
+    tokenizer = BPETokenizer(vocab, [(b"a", b"b")])
+    assert tokenizer.vocab_size == 258 and tokenizer.end_id == 256
+    assert tokenizer.encode("ab" + END_OF_TEXT, "all") == [257, 256]
+    assert tokenizer.encode("b") == [255 - ord("b")]
+
+
+def test_a_special_token_may_be_spelled_like_an_ordinary_one() -> None:
+    """For one id with two meanings: then ordinary text would hold a control token (B1.6)."""
+    tokenizer = BPETokenizer.train("abab", 1000, ["ab", "a"])
+    special = set(tokenizer.special_tokens.values())
+    assert len(special) == 2 and not special & set(tokenizer.encode("abab a"))
+    assert tokenizer.encode("ab", "all") == [tokenizer.special_tokens["ab"]]
+
+
+def test_sources() -> None:
+    """For a path taken as text, or a text split into its characters; and for line ends of another system (B1.10)."""
+    assert BPETokenizer.train("low lower", 260).merges == BPETokenizer.train(["low lower"], 260).merges
+    assert BPETokenizer.train(iter(["low", " lower"]), 260).merges == BPETokenizer.train("low lower", 260).merges
+
+
+def test_a_file_is_read_as_utf8_with_any_line_ends(tmp_path: Path) -> None:
+    """For a token that holds a carriage return, and for the encoding of the system (B1.10)."""
+    path = tmp_path / "text.txt"
+    path.write_bytes("Zoë\r\nZoë\r\nZoë\r\n".encode())
+    assert CharTokenizer.train(path).characters == ["\n", "Z", "o", "ë"]
+    assert BPETokenizer.train(path, 262).merges == BPETokenizer.train("Zoë\nZoë\nZoë\n", 262).merges
+
+
+# Piece by piece
+
+
+def cut_up(text: str, cuts: list[int]) -> list[str]:
+    places = [0, *sorted(cut % (len(text) + 1) for cut in cuts), len(text)]
+    return [text[i:j] for i, j in pairwise(places)]
+
+
+@given(text=st.one_of(TRICKY_TEXT, ANY_TEXT), cuts=st.lists(st.integers(0, 1000), max_size=8), allowed=ALLOWED)
+def test_pieces_give_the_ids_of_the_whole(
+    bpe: BPETokenizer, text: str, cuts: list[int], allowed: str | set[str]
+) -> None:
+    """For a word, a run of white space or a special token that is cut by the end of a piece."""
+    assert list(bpe.encode_iter(cut_up(text, cuts), allowed)) == bpe.encode(text, allowed)
+    assert list(bpe.encode_iter(text, allowed)) == bpe.encode(text, allowed)  # one character at a time
+
+
+@given(text=TRICKY_TEXT, cuts=st.lists(st.integers(0, 1000), max_size=8), allowed=ALLOWED)
+def test_pieces_of_characters(chars: CharTokenizer, text: str, cuts: list[int], allowed: str | set[str]) -> None:
+    """For the same, with the character tokenizer."""
+    assert list(chars.encode_iter(cut_up(text, cuts), allowed)) == chars.encode(text, allowed)
+
+
+@pytest.mark.parametrize("pattern", [r"\S+|\s+", r"(?s).+", r"\w+(?= \w)|.", r"(?<=a)b+", r"\s\S+"])
+def test_pieces_with_another_pattern(pattern: str) -> None:
+    """For cutting where only GPT-2's pattern may be cut: another one can look as far as it likes."""
+    tokenizer = BPETokenizer.train(SAMPLE[:3000], 300, SPECIALS, pattern)
+    rng = random.Random(3)
+    for _ in range(200):
+        text = "".join(rng.choices(PIECES, k=8))
+        pieces = cut_up(text, [rng.randrange(1000) for _ in range(4)])
+        assert list(tokenizer.encode_iter(pieces, "all")) == tokenizer.encode(text, "all")
+
+
+def test_pieces_are_given_out_as_they_come(bpe: BPETokenizer) -> None:
+    """For an `encode_iter` that collects everything first: a file larger than memory could not be encoded."""
+    taken = 0
+
+    def lines() -> Iterator[str]:
+        nonlocal taken
+        for line in SAMPLE.splitlines(keepends=True):
+            taken += 1
+            yield line
+
+    ids = bpe.encode_iter(lines(), "all")
+    first = list(itertools.islice(ids, 20))
+    assert taken <= 3 and first == bpe.encode(SAMPLE, "all")[:20]
+
+
+# Files
+
+
+def both(bpe: BPETokenizer, chars: CharTokenizer) -> list[Tokenizer]:
+    odd = BPETokenizer(bpe.vocab, bpe.merges, SPECIALS, r"\S+|\s+")
+    return [bpe, chars, odd, BPETokenizer.train("abab", 300, ["ab", "a"]), CharTokenizer("", [])]
+
+
+def test_a_saved_tokenizer_is_the_same_tokenizer(bpe: BPETokenizer, chars: CharTokenizer, tmp_path: Path) -> None:
+    """For a file that loses the order of merges, a pattern, an id, or bytes that are no text (B1.3, B1.7, B1.10)."""
+    path = tmp_path / "tokenizer.json"
+    for tokenizer in both(bpe, chars):
+        tokenizer.save(path)
+        for again in (load_tokenizer(path), type(tokenizer).load(str(path))):
+            assert type(again) is type(tokenizer)
+            for name in {"vocab", "special_tokens", "merges", "pattern", "characters"} & set(vars(tokenizer)):
+                assert getattr(again, name) == getattr(tokenizer, name)
+                assert list(again.vocab) == sorted(tokenizer.vocab)
+
+
+def test_the_file_is_json_in_ascii_with_one_merge_a_line(bpe: BPETokenizer, tmp_path: Path) -> None:
+    """For a file that differs between systems, or that nobody can read or compare (B1.10)."""
+    path = tmp_path / "tokenizer.json"
+    bpe.save(path)
+    content = path.read_bytes()
+    assert content.isascii() and b"\r" not in content and content.endswith(b"\n")
+    assert json.loads(content)["format"] == "gptlib tokenizer 1"
+    first = [token.decode("latin-1") for token in bpe.merges[0]]
+    assert json.dumps(first) in [line.strip(" ,") for line in content.decode().splitlines()]
+
+
+def test_the_pattern_is_gpt2s(bpe: BPETokenizer) -> None:
+    """For a pattern that differs in one alternative: it must cut as the original, written out again here."""
+    original = r"""'s|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+"""
+    for text in [*AWKWARD, SAMPLE[:5000], "we'll I'd I'm they've she's don't 'quoted' 3'4 \n \n x"]:
+        assert split_chunks(text) == regex.findall(original, text)
