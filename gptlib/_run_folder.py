@@ -4,7 +4,7 @@ import csv
 import io
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, replace
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -175,6 +175,17 @@ def read_run(folder: Path) -> tuple[GPT, Any]:
 # ---- going on
 
 
+@dataclass
+class Progress:
+    """How far a run is, besides its weights and its optimizers: plain values."""
+
+    step: int = 0  # updates made
+    history: list[dict[str, float]] = field(default_factory=list)  # one record per evaluation
+    losses: list[float] = field(default_factory=list)  # of the updates since the last record
+    seconds: float = 0.0  # of training since the last record, evaluation left out
+    grad_norm: float | Tensor = 0.0  # of the last update, before clipping
+
+
 def state_of(trainer: "Trainer") -> dict[str, Any]:
     """All that going on needs: the weights, both optimizers, every source of random numbers, and how far the run is."""
     trainer.progress.grad_norm = float(trainer.progress.grad_norm)
@@ -207,7 +218,7 @@ def restore(trainer: "Trainer", state: dict[str, Any]) -> None:
     done = state["progress"]["step"]
     if done > trainer.total:
         raise ValueError(f"{done} updates are made already, {trainer.total} asked for: raise epochs or max_steps")
-    trainer.progress = replace(trainer.progress, **state["progress"])
+    trainer.progress = Progress(**state["progress"])
     fill(trainer.model, state["model"])
     for optimizer, stored in zip(trainer.optimizers, state["optimizers"], strict=True):
         numbered = {int(number): tensors for number, tensors in stored.items()}

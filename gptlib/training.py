@@ -2,15 +2,14 @@
 
 # %% auto #0
 __all__ = ['AdamW', 'decay_groups', 'orthogonalize', 'Muon', 'cosine_lr', 'clip_grad_norm', 'TrainConfig', 'updates_to_do',
-           'make_optimizers', 'evaluating', 'evaluate', 'window_starts', 'documents_of', 'save_run', 'load_run',
-           'Progress', 'Trainer', 'train', 'forked_rng']
+           'make_optimizers', 'evaluating', 'evaluate', 'window_starts', 'save_run', 'load_run', 'Trainer', 'train']
 
 # %% ../notebooks/08_training.ipynb #3b64506b
 import math
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Literal
 
@@ -20,7 +19,8 @@ from jaxtyping import Float, Integer
 from torch import Tensor, nn
 from tqdm.auto import tqdm
 
-from ._run_folder import RunFolder, read_run, write_run
+from ._checks import check_fits, require, require_finite
+from ._run_folder import Progress, RunFolder, read_run, write_run
 from ._signals import interrupt_later
 from .data import document_starts, eval_batches, get_batch, pick_device
 from .model import GPT
@@ -40,10 +40,6 @@ class AdamW(torch.optim.Optimizer):
         eps: float = 1e-8,
         weight_decay: float = 0.01,
     ) -> None:
-        if min(lr, eps, weight_decay) < 0:
-            raise ValueError(f"lr is {lr}, eps {eps} and weight_decay {weight_decay}: none may be negative")
-        if not all(0 <= beta < 1 for beta in betas):
-            raise ValueError(f"betas are {betas}: each is a share kept from step to step, at least 0 and below 1")
         super().__init__(params, {"lr": lr, "betas": betas, "eps": eps, "weight_decay": weight_decay})
 
     def step(self, closure: Callable[[], Any] | None = None) -> Any:
@@ -81,8 +77,8 @@ def decay_groups(params: Iterable[nn.Parameter], weight_decay: float) -> list[di
 def orthogonalize(matrices: Float[Tensor, "N R C"], steps: int = 5) -> Float[Tensor, "N R C"]:
     """Push the singular values of each matrix towards 1 and keep its directions (Jordan 2024; lesson 08_training).
 
-    Newton-Schulz steps: matrix products only, so that no decomposition is computed. The values end between about 0.7
-    and 1.2, near enough for an update; those that were almost 0 stay small. A matrix of zeros stays what it is.
+    Newton-Schulz steps: products only, no decomposition. The values end between about 0.7 and 1.2, near enough for an
+    update; those that were almost 0 stay small.
     """
     a, b, c = 3.4445, -4.7750, 2.0315
     tall = matrices.size(-2) > matrices.size(-1)
@@ -97,36 +93,32 @@ def orthogonalize(matrices: Float[Tensor, "N R C"], steps: int = 5) -> Float[Ten
 class Muon(torch.optim.Optimizer):
     """Orthogonalised momentum for the matrices inside a network (Jordan 2024; lesson 08_training).
 
-    Every direction of an update gets about the same length, also those in which the gradient is small. `ValueError`
-    for what is no matrix: vectors, embeddings and the head belong to `AdamW`.
+    Every direction of an update gets about the same length, however small the gradient in it. `ValueError` for vectors.
     """
 
     def __init__(self, params: Iterable[Any], lr: float = 0.02, momentum: float = 0.95, weight_decay: float = 0.0):
         super().__init__(params, {"lr": lr, "momentum": momentum, "weight_decay": weight_decay})
-        for p in (p for group in self.param_groups for p in group["params"]):
-            if p.dim() != 2:
-                raise ValueError(
-                    f"Muon moves matrices, and this one has shape {tuple(p.shape)}: give it to AdamW"
-                )
+        for p in (p for group in self.param_groups for p in group["params"] if p.dim() != 2):
+            raise ValueError(f"Muon moves matrices, and this one has shape {tuple(p.shape)}: give it to AdamW")
 
     def step(self, closure: Callable[[], Any] | None = None) -> Any:
         """One update of every matrix that has a gradient; gives back what `closure` computes, if there is one."""
         loss = None if closure is None else closure()
         with torch.no_grad():
             for group in self.param_groups:
-                by_shape: dict[torch.Size, list[Tensor]] = {}
-                for p in group["params"]:
-                    if p.grad is not None:
-                        by_shape.setdefault(p.shape, []).append(p)
-                for params in by_shape.values():
-                    self._move(params, group)
+                moving = [p for p in group["params"] if p.grad is not None]
+                for shape in {p.shape for p in moving}:
+                    self._move([p for p in moving if p.shape == shape], group)
         return loss
 
     def _move(self, params: list[Tensor], group: dict[str, Any]) -> None:
         """Move matrices of one shape, so that they are orthogonalised together."""
         updates = []
         for p in params:
-            mean = self.state[p].setdefault("momentum", torch.zeros_like(p)).lerp_(p.grad, 1 - group["momentum"])
+            state = self.state[p]
+            if not state:
+                state["momentum"] = torch.zeros_like(p)
+            mean = state["momentum"].lerp_(p.grad, 1 - group["momentum"])
             updates.append(p.grad.lerp(mean, group["momentum"]))  # one step ahead (Nesterov)
         scale = max(1, params[0].size(0) / params[0].size(1)) ** 0.5
         for p, update in zip(params, orthogonalize(torch.stack(updates)), strict=True):
@@ -186,28 +178,20 @@ class TrainConfig:
     eval_every: int = 100  # updates from one evaluation to the next; where a run with a folder is saved, too
 
     def __post_init__(self) -> None:
-        for name in ("epochs", "lr", "muon_lr", "grad_clip"):
-            self._require(name, 0 < getattr(self, name) < math.inf, "a number above 0")
-        for name in ("max_steps", "batch_size", "accumulation", "eval_every"):
-            value = getattr(self, name)
-            self._require(name, (name == "max_steps" and value is None) or value >= 1, "1 or more")
-        for name in ("warmup_steps", "weight_decay", "seed"):
-            self._require(name, 0 <= getattr(self, name) < math.inf, "0 or more")
-        self._require("min_lr", 0 <= self.min_lr <= 1, "a share of the peak, from 0 to 1")
-        self._require("betas", len(self.betas) == 2 and all(0 <= b < 1 for b in self.betas), "two shares below 1")
-        self._require("optimizer", self.optimizer in ("muon", "adamw"), "muon or adamw")
-        self._require("precision", self.precision in ("float32", "bfloat16", "float16"), "float32, bfloat16 or float16")
-
-    def _require(self, name: str, good: bool, wanted: str) -> None:
-        if not good:
-            raise ValueError(f"{name} is {getattr(self, name)!r}: choose {wanted}")
+        require(self, "epochs lr muon_lr grad_clip", lambda v: 0 < v < math.inf, "a number above 0")
+        require(self, "batch_size accumulation eval_every", lambda v: v >= 1, "1 or more")
+        require(self, "max_steps", lambda v: v is None or v >= 1, "1 or more, or None")
+        require(self, "warmup_steps weight_decay seed", lambda v: 0 <= v < math.inf, "0 or more")
+        require(self, "min_lr", lambda v: 0 <= v <= 1, "a share of the peak, from 0 to 1")
+        require(self, "betas", lambda v: len(v) == 2 and all(0 <= b < 1 for b in v), "two shares, each below 1")
+        require(self, "optimizer", lambda v: v in ("muon", "adamw"), "muon or adamw")
+        require(self, "precision", lambda v: v in ("float32", "bfloat16", "float16"), "float32, bfloat16 or float16")
 
 
 def updates_to_do(config: TrainConfig, n_tokens: int, block_size: int) -> int:
     """How many updates a run makes: `max_steps`, or what `epochs` over a text of `n_tokens` comes to, at least 1."""
-    if config.max_steps is not None:
-        return config.max_steps
-    return max(1, round(config.epochs * n_tokens / (config.batch_size * config.accumulation * block_size)))
+    tokens_per_update = config.batch_size * config.accumulation * block_size
+    return config.max_steps or max(1, round(config.epochs * n_tokens / tokens_per_update))
 
 # %% ../notebooks/08_training.ipynb #66a4d17c
 def make_optimizers(model: GPT, config: TrainConfig) -> list[torch.optim.Optimizer]:
@@ -224,7 +208,7 @@ def make_optimizers(model: GPT, config: TrainConfig) -> list[torch.optim.Optimiz
 # %% ../notebooks/08_training.ipynb #e4ced138
 @contextmanager
 def evaluating(model: nn.Module) -> Iterator[nn.Module]:
-    """Inside the block dropout is off; afterwards the model is in the mode that it was in (lesson 08_training)."""
+    """Inside the block dropout is off; afterwards the model is in the mode it was in (lesson 08_training)."""
     was = model.training
     model.eval()
     try:
@@ -235,16 +219,9 @@ def evaluating(model: nn.Module) -> Iterator[nn.Module]:
 
 @torch.no_grad()
 def evaluate(
-    model: GPT,
-    tokens: Integer[np.ndarray, " N"],
-    *,
-    starts: Integer[np.ndarray, " D"] | None = None,
-    batch_size: int = 32,
+    model: GPT, tokens: Integer[np.ndarray, " N"], *, starts: np.ndarray | None = None, batch_size: int = 32
 ) -> float:
-    """Mean nats per token over a whole text, each token scored once and counted alike (lesson 08_training).
-
-    With `starts`, as `gptlib.data.document_starts` finds them, every document is read from its own beginning.
-    """
+    """Mean nats per token of a text, each token scored once; with `starts`, from there (lesson 08_training)."""
     device = next(model.parameters()).device
     total, count = 0.0, 0
     with evaluating(model):
@@ -255,27 +232,19 @@ def evaluate(
     return total / count
 
 
-def window_starts(
-    tokens: Integer[np.ndarray, " N"], tokenizer: Any, block_size: int
-) -> Integer[np.ndarray, " W"] | None:
+def window_starts(tokens: Integer[np.ndarray, " N"], tokenizer: Any, block_size: int) -> np.ndarray | None:
     """Where training windows begin: with a document, and every `block_size` tokens inside a longer one.
 
     None, which means anywhere, for a text that is one document or a tokenizer without an end mark (lesson 08_training).
     """
-    begins = documents_of(tokens, tokenizer)
-    if begins is None:
-        return None
-    ends = [*begins[1:], len(tokens) - 1]
-    return np.concatenate([np.arange(begin, end, block_size) for begin, end in zip(begins, ends, strict=True)])
-
-
-def documents_of(tokens: Integer[np.ndarray, " N"], tokenizer: Any) -> Integer[np.ndarray, " D"] | None:
-    """Where the documents begin, or None if there are not several or nothing marks their ends."""
     try:
         begins = document_starts(tokens, tokenizer.end_id)
     except (AttributeError, KeyError):  # no tokenizer, or one without an end mark
         return None
-    return begins if len(begins) > 1 else None
+    if len(begins) < 2:
+        return None
+    ends = [*begins[1:], len(tokens) - 1]
+    return np.concatenate([np.arange(begin, end, block_size) for begin, end in zip(begins, ends, strict=True)])
 
 # %% ../notebooks/08_training.ipynb #d96d949a
 def save_run(
@@ -288,54 +257,31 @@ def save_run(
 ) -> None:
     """Write a model as a run folder, each file whole or not at all (lesson 08_training).
 
-    `model.safetensors` holds the weights, a tied matrix once, `config.json` the two configurations, the last record of
-    `history` and what else you say of it in `facts`, `log.csv` the history, `tokenizer.json` the tokenizer.
+    `config.json` keeps the two configurations, the last record of `history`, and what else you say in `facts`.
     """
-    training = asdict(train_config) if train_config else None
-    write_run(Path(run_dir), model, tokenizer, training, history, facts)
+    write_run(Path(run_dir), model, tokenizer, train_config and asdict(train_config), history, facts)
 
 
 def load_run(run_dir: str | Path, device: str | torch.device = "cpu") -> tuple[GPT, Any]:
     """Read a run folder: the model, in evaluation mode, and its tokenizer (lesson 08_training).
 
-    Raises `FileNotFoundError` for a folder or file that is missing, `ValueError` for one that is damaged, has another
-    format or does not fit the rest.
+    Raises `FileNotFoundError` for what is missing, `ValueError` for what is damaged, of another format or does not fit.
     """
     model, tokenizer = read_run(Path(run_dir))
     return model.to(device).eval(), tokenizer
 
 # %% ../notebooks/08_training.ipynb #9b8e8b07
-@dataclass
-class Progress:
-    """How far a run is, besides its weights: plain values, which going on after a stop needs (lesson 08_training)."""
-
-    step: int = 0  # updates made
-    history: list[dict[str, float]] = field(default_factory=list)  # one record per evaluation
-    losses: list[float] = field(default_factory=list)  # of the updates since the last record
-    seconds: float = 0.0  # of training since the last record, evaluation left out
-    grad_norm: float | Tensor = 0.0  # of the last update, before clipping
-
-
 class Trainer:
-    """One training run: the model, its optimizers, where its windows come from and how far it is (lesson 08_training).
-
-    `train` drives it. Raises `ValueError` for token ids outside the vocabulary of the model, a device that is not
-    there, or float16 without a GPU.
-    """
+    """One run, which `train` drives: model, optimizers, windows, and how far it is (lesson 08_training)."""
 
     def __init__(self, model: GPT, train_tokens: Any, val_tokens: Any, config: TrainConfig, tokenizer: Any = None):
         self.device = pick_device(None if config.device == "auto" else config.device)
+        check_fits(model, [train_tokens, val_tokens], config.precision, self.device)
         self.config, self.progress, T = config, Progress(), model.config.block_size
         self.train_tokens, self.val_tokens = train_tokens, val_tokens
-        if config.precision == "float16" and self.device.type != "cuda":
-            raise ValueError(f"precision is 'float16' on {self.device}, which needs a cuda device: choose bfloat16")
-        largest = max(int(tokens.max(initial=0)) for tokens in (train_tokens, val_tokens))
-        if largest >= model.config.vocab_size:
-            raise ValueError(
-                f"the text has the id {largest}, the model knows {model.config.vocab_size}: use one tokenizer"
-            )
-        self.starts, self.val_starts = window_starts(train_tokens, tokenizer, T), documents_of(val_tokens, tokenizer)
+        self.starts, self.val_starts = (window_starts(t, tokenizer, T) for t in (train_tokens, val_tokens))
         self.total = updates_to_do(config, len(train_tokens), T)
+        self.gpus = [self.device] if self.device.type == "cuda" else []
         self.tokens_per_update = config.batch_size * config.accumulation * T
         self.model = model.to(self.device).train()
         self.optimizers = make_optimizers(model, config)
@@ -360,7 +306,7 @@ class Trainer:
             loss = self.loss(self.windows) / self.config.accumulation
             self.scaler.scale(loss).backward()
             value += loss.item()
-        self.require_finite("loss", value, p.losses[-1:])
+        require_finite("loss", value, p.step, p.losses)
         for optimizer in self.optimizers:
             self.scaler.unscale_(optimizer)
         p.grad_norm = clip_grad_norm(self.model.parameters(), self.config.grad_clip)
@@ -376,35 +322,27 @@ class Trainer:
     def record(self) -> dict[str, float]:
         """Evaluate, and add a record to the history. At step 0 it has the loss of the first batch, and no rate."""
         p, n_tokens = self.progress, self.tokens_per_update
-        losses = p.losses or [self.first_loss()]
+        losses = p.losses
+        if not losses:  # nothing was trained yet: the first batch, from a generator of its own
+            with evaluating(self.model), torch.no_grad():
+                losses = [self.loss(torch.Generator().manual_seed(self.config.seed)).item()]
         val_loss = evaluate(self.model, self.val_tokens, starts=self.val_starts)
-        self.require_finite("validation loss", val_loss, losses[-1:])
-        record = {"step": p.step, "tokens": p.step * n_tokens, "train_loss": sum(losses) / len(losses)}
-        record |= {"val_loss": val_loss, "lr": self.rate(p.step - 1, self.config.lr) if p.step else 0.0}
-        record |= {"grad_norm": float(p.grad_norm), "tokens_per_second": 0.0}
-        if p.losses:
-            record["tokens_per_second"] = len(p.losses) * n_tokens / p.seconds
+        record = {
+            "step": p.step,
+            "tokens": p.step * n_tokens,
+            "train_loss": sum(losses) / len(losses),
+            "val_loss": require_finite("validation loss", val_loss, p.step, losses),
+            "lr": self.rate(p.step - 1, self.config.lr) if p.step else 0.0,
+            "grad_norm": float(p.grad_norm),
+            "tokens_per_second": len(p.losses) * n_tokens / p.seconds if p.losses else 0.0,
+        }
         p.history, p.losses, p.seconds = [*p.history, record], [], 0.0
         return record
-
-    def first_loss(self) -> float:
-        """The loss of the first batch without dropout; the windows of the run itself are not moved on."""
-        with evaluating(self.model), torch.no_grad():
-            return self.loss(torch.Generator().manual_seed(self.config.seed)).item()
 
     def due(self) -> bool:
         """Whether the model as it is now is to be evaluated: at step 0, every `eval_every` steps and at the end."""
         step, done = self.progress.step, [record["step"] for record in self.progress.history[-1:]]
         return done != [step] and (step % self.config.eval_every == 0 or step == self.total)
-
-    def require_finite(self, name: str, value: float, before: Sequence[float]) -> None:
-        """`FloatingPointError` for a loss that is no number any more."""
-        if not math.isfinite(value):
-            was = "".join(f" (it was {loss:.3f} before)" for loss in before)
-            raise FloatingPointError(
-                f"the {name} became {value} at step {self.progress.step}{was}: lower lr, muon_lr or grad_clip, "
-                "or use float32; a run folder keeps its last saved state"
-            )
 
 # %% ../notebooks/08_training.ipynb #0c68b716
 def train(
@@ -423,21 +361,20 @@ def train(
     """Train a model in place and give back the history, one record per evaluation (lesson 08_training).
 
     A record holds `step`, `tokens`, `train_loss` (the mean since the last record), `val_loss`, `lr` (of AdamW),
-    `grad_norm` (of the last update) and `tokens_per_second` (of training alone); the first one is of step 0.
-    `on_eval(record)` is called for each, and `progress` shows a bar on stderr. With a `tokenizer`, windows begin where
-    documents begin. With a `run_dir`, each evaluation saves the run, with `facts` in its `config.json`: the best model
-    by `val_loss`, and all that going on needs. Ctrl-C waits for the update, saves and returns; the same call with
-    `resume=True` goes on as if nothing had been, on a CPU bit for bit. The length, `eval_every` and the device may
-    change then: the cosine is always that of the new length, so a longer run goes on with a higher rate.
+    `grad_norm` (of the last update) and `tokens_per_second` (of training alone); the first one is of step 0, and
+    `on_eval(record)` is called with each. With a `tokenizer`, windows begin where documents begin. With a `run_dir`,
+    each evaluation saves the best model by `val_loss`, with `facts` in its `config.json`, and all that going on needs.
+    Ctrl-C waits for the update, saves and returns; the same call with `resume=True` goes on as if nothing had been, on
+    a CPU bit for bit. Length, `eval_every` and device may change then; the cosine is that of the new length.
 
-    The model ends in evaluation mode, with its last weights. The global random state is left as it was.
-    Raises `ValueError` for a `run_dir` without a tokenizer or with a run in it, or a changed configuration;
-    `FileNotFoundError` if there is nothing to go on from; `FloatingPointError` if the loss is no number any more.
+    The model ends in evaluation mode with its last weights, the global random state as it was. Raises `ValueError` for
+    a `run_dir` without a tokenizer or with a run in it and what does not fit, `FileNotFoundError` if there is nothing
+    to go on from, and `FloatingPointError` if the loss is no number any more.
     """
     run = RunFolder(run_dir, tokenizer, resume, facts)
     trainer = Trainer(model, train_tokens, val_tokens, config, tokenizer)
     bar = tqdm(total=trainer.total * trainer.tokens_per_update, unit=" tokens", unit_scale=True, disable=not progress)
-    with forked_rng(trainer.device), interrupt_later() as interrupted, bar:
+    with torch.random.fork_rng(trainer.gpus), interrupt_later() as interrupted, bar:
         torch.manual_seed(config.seed)
         run.begin(trainer)
         bar.update(trainer.progress.step * trainer.tokens_per_update)
@@ -446,7 +383,7 @@ def train(
                 record = trainer.record()
                 run.save(trainer)
                 try:
-                    with forked_rng(trainer.device):  # whatever it draws, training goes on as without it
+                    with torch.random.fork_rng(trainer.gpus):  # whatever it draws, training goes on as without it
                         (on_eval or dict)(record)
                 except KeyboardInterrupt:
                     break
@@ -459,8 +396,3 @@ def train(
             run.save_state(trainer)
     model.eval()
     return trainer.progress.history
-
-
-def forked_rng(device: torch.device) -> Any:
-    """Inside the block random numbers may be drawn and seeds set; afterwards the global state is as before."""
-    return torch.random.fork_rng([device] if device.type == "cuda" else [])
