@@ -1,10 +1,11 @@
 """Fetch a file once, check what came, and never leave half of it."""
 
 import hashlib
-import os
 from http.client import HTTPException
 from pathlib import Path
 from urllib.request import urlopen
+
+from gptlib._files import atomic_path
 
 
 def download(url: str, path: Path, sha256: str, timeout: float = 30) -> Path:
@@ -25,12 +26,9 @@ def download(url: str, path: Path, sha256: str, timeout: float = 30) -> Path:
     found = hashlib.sha256(content).hexdigest()
     if found != sha256:
         raise ValueError(f"what came from {url} has the SHA-256 {found}, expected was {sha256}: {by_hand}")
-    partial = path.with_name(f".{path.name}.{os.getpid()}")
     try:
-        partial.write_bytes(content)
-        partial.replace(path)
+        with atomic_path(path) as partial:
+            partial.write_bytes(content)
     except OSError as error:
         raise FileNotFoundError(f"{path} cannot be written ({error.strerror}): {by_hand}") from error
-    finally:
-        partial.unlink(missing_ok=True)
     return path

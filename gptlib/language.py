@@ -22,7 +22,7 @@ def softmax(x: Float[Tensor, "..."], dim: int = -1) -> Float[Tensor, "..."]:
     exponentials = (x - x.amax(dim, keepdim=True)).exp()
     return exponentials / exponentials.sum(dim, keepdim=True)
 
-# %% ../notebooks/03_language_models.ipynb #e0655557
+# %% ../notebooks/03_language_models.ipynb #e58ab123
 def cross_entropy(
     logits: Float[Tensor, "... V"], targets: Int[Tensor, "..."], ignore_index: int = -1
 ) -> Float[Tensor, ""]:
@@ -35,7 +35,7 @@ def cross_entropy(
     count = keep.sum()
     if count == 0:
         raise ValueError(
-            f"all {targets.numel()} targets are {ignore_index}, which marks padding: nothing is left to score"
+            f"all {targets.numel()} targets are {ignore_index}, which marks padding: score at least one token"
         )
     picked = logits.gather(-1, targets.where(keep, 0).unsqueeze(-1)).squeeze(-1)  # (...)
     nats = logits.logsumexp(-1) - picked  # (...)
