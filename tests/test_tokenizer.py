@@ -370,6 +370,18 @@ def test_pieces_of_characters(chars: CharTokenizer, text: str, cuts: list[int], 
     assert list(chars.encode_iter(cut_up(text, cuts), allowed)) == chars.encode(text, allowed)
 
 
+@pytest.mark.parametrize("specials", [["<a>", "<a><b>"], ["# x"], [" x "], ["\n\n#", "\n"]], ids=repr)
+def test_pieces_that_end_inside_a_special_token(specials: list[str]) -> None:
+    """For giving out one character too many: a longer special token could still be arriving (B1.6)."""
+    parts = [*specials, "a", " "]
+    for tokenizer in (BPETokenizer.train("", 300, specials), CharTokenizer("<a>b# x\n", specials)):
+        for text in map("".join, itertools.product(parts, repeat=3)):
+            whole = tokenizer.encode(text, "all")
+            assert list(tokenizer.encode_iter(text, "all")) == whole
+            for cut in range(len(text)):
+                assert list(tokenizer.encode_iter([text[:cut], text[cut:]], "all")) == whole
+
+
 @pytest.mark.parametrize("pattern", [r"\S+|\s+", r"(?s).+", r"\w+(?= \w)|.", r"(?<=a)b+", r"\s\S+"])
 def test_pieces_with_another_pattern(pattern: str) -> None:
     """For cutting where only GPT-2's pattern may be cut: another one can look as far as it likes."""
