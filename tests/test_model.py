@@ -12,6 +12,8 @@ from torch import Tensor
 from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils.flop_counter import FlopCounterMode
 
+from gptlib.attention import MultiHeadAttention
+from gptlib.blocks import MLP, LayerNorm
 from gptlib.language import cross_entropy
 from gptlib.model import GPT, GPTConfig, KVCache, count_parameters, flops_per_token, initialise, record
 
@@ -413,6 +415,9 @@ def test_the_settings_of_the_configuration_reach_the_parts() -> None:
         other = GPT(replace(CONFIG, **changed)).eval()
         other.load_state_dict(base.state_dict())
         assert not torch.allclose(other(x), base(x), atol=1e-5), changed
+    parts = list(GPT(replace(CONFIG, norm_eps=0.1, dropout=0.3)).modules())
+    assert [part.eps for part in parts if isinstance(part, LayerNorm)] == [0.1] * (2 * CONFIG.n_layer + 1)
+    assert [part.dropout for part in parts if isinstance(part, MultiHeadAttention | MLP)] == [0.3] * 2 * CONFIG.n_layer
 
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
