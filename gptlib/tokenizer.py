@@ -343,7 +343,7 @@ class BPETokenizer(Tokenizer):
         return self.remembered[chunk]
 
     def to_tiktoken(self) -> Any:
-        """The same tokenizer as a `tiktoken.Encoding`, which is faster; ImportError without tiktoken."""
+        """The same as a faster `tiktoken.Encoding`, which has no rule for special tokens that begin alike."""
         try:
             import tiktoken
         except ImportError:
