@@ -27,7 +27,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 END_OF_TEXT = "<|endoftext|>"
-TALES, SEED = 3300, 20  # what tales.txt is made with
+TALES, SEED = 3200, 20  # what tales.txt is made with
 MARKS = ("thing", "place", "person")
 
 
@@ -44,30 +44,30 @@ Sam, Tom, Udo, Viktor, Walter, Yusuf, Zack""")
 
 # What the hero is like at the beginning decides, word for word, how the tale ends.
 TRAITS = {
-    "counted everything twice": "Then {hero} counted the stars twice, and none was missing.",
-    "sang to the bees": "That evening {hero} sang the bees a new song.",
-    "always asked why": "And for once {hero} did not ask why.",
-    "could never sit still": "Then {hero} sat still for a whole hour.",
-    "was afraid of the dark": "Now {hero} walks in the dark without a shiver.",
-    "talked to the moon": "The moon heard all about it from {hero}.",
-    "collected odd socks": "As thanks, {hero} gave away the two best socks.",
-    "forgot to say thank you": "This time {hero} said thank you twice.",
-    "hated to wait": "Some things, {hero} learned, are worth waiting for.",
-    "told endless stories": "It was the longest story that {hero} ever told.",
-    "wanted to go to sea": "Years later Captain {hero} named a ship after it.",
-    "was too shy to speak": "And shy {hero} chattered all the way home.",
-    "loved to dance": "Then {hero} danced until the dust flew.",
-    "kept a diary": "That night {hero} filled nine pages of the diary.",
-    "longed for a friend": "And {hero} had found a friend for life.",
-    "baked terrible pies": "To celebrate, {hero} baked a pie, and it was terrible.",
-    "liked to sleep late": "The next day {hero} slept until noon.",
-    "grumbled at breakfast": "And {hero} did not grumble at breakfast for a year.",
-    "dreamed of flying": "That night {hero} flew over the rooftops, fast asleep.",
-    "never shared a crumb": "Ever since, {hero} has shared every crumb.",
-    "planted sunflowers": "Next summer a sunflower from {hero} grew there.",
-    "laughed at everything": "Then {hero} laughed until the shutters shook.",
-    "went barefoot all year": "And {hero} ran home barefoot through the clover.",
-    "drew on every wall": "The picture {hero} drew of it is still on the wall.",
+    "counted everything twice": "Then little {hero} counted the stars twice, and none was missing.",
+    "sang to the bees": "That evening little {hero} sang the bees a new song.",
+    "always asked why": "And for once little {hero} did not ask why.",
+    "could never sit still": "Then little {hero} sat still for a whole hour.",
+    "was afraid of the dark": "Now little {hero} walks in the dark without a shiver.",
+    "talked to the moon": "The moon heard all about it from little {hero}.",
+    "collected odd socks": "As thanks, little {hero} gave away the two best socks.",
+    "forgot to say thank you": "This time little {hero} said thank you twice.",
+    "hated to wait": "Some things, little {hero} learned, are worth waiting for.",
+    "told endless stories": "It was the longest story that little {hero} ever told.",
+    "wanted to go to sea": "Years later little {hero}, now a captain, named a ship after it.",
+    "was too shy to speak": "And shy little {hero} chattered all the way home.",
+    "loved to dance": "Then little {hero} danced until the dust flew.",
+    "kept a diary": "That night little {hero} filled nine pages of the diary.",
+    "longed for a friend": "And little {hero} had found a friend for life.",
+    "baked terrible pies": "To celebrate, little {hero} baked a pie, and it was terrible.",
+    "liked to sleep late": "The next day little {hero} slept until noon.",
+    "grumbled at breakfast": "And little {hero} did not grumble at breakfast for a year.",
+    "dreamed of flying": "That night little {hero} flew over the rooftops, fast asleep.",
+    "never shared a crumb": "Ever since, little {hero} has shared every crumb.",
+    "planted sunflowers": "Next summer a sunflower from little {hero} grew there.",
+    "laughed at everything": "Then little {hero} laughed until the shutters shook.",
+    "went barefoot all year": "And little {hero} ran home barefoot through the clover.",
+    "drew on every wall": "The picture little {hero} drew of it is still on the wall.",
 }
 
 _SHE = {"they": "she", "They": "She", "them": "her", "their": "her"}
@@ -159,18 +159,20 @@ WORDS = {
 SENTENCES = {
     # who it is about
     "opening": [
-        "Once upon a time there was {hero:name}, who {trait:trait_of_hero}.",
-        "Once upon a time a child called {hero:name} {trait:trait_of_hero}.",
-        "Everyone knew {hero:name}, who {trait:trait_of_hero}.",
-        "Long ago there lived {hero:name}, who {trait:trait_of_hero}.",
-        "This is the tale of {hero:name}, who {trait:trait_of_hero}.",
-        "No child was like {hero:name}, who {trait:trait_of_hero}.",
+        "Once upon a time there was little {hero:name}, who {trait:trait_of_hero}.",
+        "Once upon a time little {hero:name} {trait:trait_of_hero}.",
+        "Everyone knew little {hero:name}, who {trait:trait_of_hero}.",
+        "Long ago there lived little {hero:name}, who {trait:trait_of_hero}.",
+        "This is the tale of little {hero:name}, who {trait:trait_of_hero}.",
+        "No child was like little {hero:name}, who {trait:trait_of_hero}.",
     ],
+    "giver": ["Cousin {person:name} the {job}"],
+    "treasure": ["{a_fine} {colour} {thing:lost_thing}"],
     "gift": [
-        "{person:name} the {job} at the {place:far_place} gave {hero.them} {a_fine} {colour} {thing:lost_thing}.",
-        "From {person:name} the {job} at the {place:far_place} {hero.they} got {a_fine} {colour} {thing:lost_thing}.",
-        "{hero.They} had {a_fine} {colour} {thing:lost_thing} from {person:name} the {job} at the {place:far_place}.",
-        "At the {place:far_place} {person:name} the {job} made {hero.them} {a_fine} {colour} {thing:lost_thing}.",
+        "{giver} at the {place:far_place} gave {hero.them} {treasure}.",
+        "From {giver} at the {place:far_place} {hero.they} got {treasure}.",
+        "{hero.They} had {treasure} from {giver} at the {place:far_place}.",
+        "At the {place:far_place} {giver} made {hero.them} {treasure}.",
     ],
     "one_day": ["But one {weather} {day}", "Then, one {weather} {day},", "Alas, one {weather} {day}"],
     # eight ways in which a thing goes missing or is longed for
@@ -193,93 +195,90 @@ SENTENCES = {
         "{one_day} a {traveller} talked {hero.them} into swapping it for {food}.",
     ],
     "lent": [
-        "{person:name} the {job} at the {place:far_place} lent {hero.them} {a_fine} {colour} {thing:lost_thing}. "
+        "{giver} at the {place:far_place} lent {hero.them} {treasure}. "
         '"Bring it back by {month}!" But {hero.they} lost it in the {beyond}.',
-        "At the {place:far_place} {person:name} the {job} lent {hero.them} {a_fine} {colour} {thing:lost_thing}. "
+        "At the {place:far_place} {giver} lent {hero.them} {treasure}. "
         '"I need it in {month}!" But soon it was lost in the {beyond}.',
     ],
     "too_dear": [
-        "{person:name} the {job} at the {place:far_place} was selling {a_fine} {colour} {thing:lost_thing}. "
-        "It cost {number} {price}, and {hero} had none.",
-        "At the {place:far_place} {person:name} the {job} had {a_fine} {colour} {thing:lost_thing} for sale. "
-        '"Only {number} {price}!" But {hero.they} had none.',
+        "{giver} at the {place:far_place} was selling {treasure}. "
+        "It cost {number} {price}, and little {hero} had none.",
+        'At the {place:far_place} {giver} had {treasure} for sale. "Only {number} {price}!" But {hero.they} had none.',
     ],
     "promised": [
-        "At the {place:far_place} {person:name} the {job} promised {hero.them} {a_fine} {colour} {thing:lost_thing}. "
+        "At the {place:far_place} {giver} promised {hero.them} {treasure}. "
         '"It will be ready in {due:month}!" But {due} came and went.',
-        "{person:name} the {job} at the {place:far_place} promised {hero.them} {a_fine} {colour} {thing:lost_thing}. "
-        "After {number} weeks it had still not come.",
+        "{giver} at the {place:far_place} promised {hero.them} {treasure}. After {number} weeks it had still not come.",
     ],
     "hidden": [
-        "For {hero.their} birthday {person:name} the {job} at the {place:far_place} hid {a_fine} {colour} "
-        '{thing:lost_thing}. "Find it by {day}!" said a {colour} note.',
-        "As a game {person:name} the {job} at the {place:far_place} hid {a_fine} {colour} {thing:lost_thing}. "
-        '"It is yours if you find it by {month}!"',
+        "For {hero.their} birthday {giver} at the {place:far_place} hid {treasure}. "
+        '"Find it by {day}!" said a {colour} note.',
+        'As a game {giver} at the {place:far_place} hid {treasure}. "It is yours if you find it by {month}!"',
     ],
     # six ways in which it comes back: first what the hero does ...
     "search": [
-        "{hero} looked {nook} and {nook}, but found only {junk}.",
-        "{hero} looked {nook} and found only {junk}.",
+        "Little {hero} looked {nook} and {nook}, but found only {junk}.",
+        "Little {hero} looked {nook} and found only {junk}.",
         "All {hero.they} found {nook} was {junk}.",
     ],
     "meet_animal": [
-        '{search} "Why so {feeling}?" asked a {mood} {guide:animal}. {hero} explained and gave it {food}.',
+        '{search} "Why so {feeling}?" asked a {mood} {guide:animal}. Little {hero} explained and gave it {food}.',
         '{search} Then {hero.they} shared {food} with a {mood} {guide:animal}. "You look {feeling}," it said {softly}.',
     ],
     "dream": [
-        "That night {hero} felt {feeling} and heard {sound}. In a dream a {colour} {animal} spoke {softly}: "
+        "That night little {hero} felt {feeling} and heard {sound}. In a dream a {colour} {animal} spoke {softly}: "
         '"Go back to where it began."',
-        "{hero} went to bed, {feeling}, and heard {sound} until a dream came. "
+        "Little {hero} went to bed, {feeling}, and heard {sound} until a dream came. "
         '"Look where it all began," said a {colour} {animal} {softly}.',
     ],
     "ask_around": [
-        "First {hero} asked a {traveller}, who had only seen {junk}. "
+        "First little {hero} asked a {traveller}, who had only seen {junk}. "
         'Then {hero.they} asked a {traveller} eating {food}. "Ask its first owner!"',
-        "{hero} asked a {mood} {traveller}, who was busy with {food}. "
+        "Little {hero} asked a {mood} {traveller}, who was busy with {food}. "
         '"I only have {junk}," was the {feeling} answer. "Ask its first owner!"',
     ],
     "bad_weather": [
-        '{search} Then it began to {storm}. "{lament}," {sighed} {hero}, {feeling} and wet.',
-        '{search} "{lament}," {sighed} {hero}. It began to {storm}, and {hero.they} felt {feeling}.',
+        '{search} Then it began to {storm}. "{lament}," {sighed} little {hero}, {feeling} and wet.',
+        '{search} "{lament}," {sighed} little {hero}. It began to {storm}, and {hero.they} felt {feeling}.',
     ],
     "good_deed": [
-        "On the road {hero} met a {feeling} {guest:traveller}, shared {food} and helped to {task}. "
+        "On the road little {hero} met a {feeling} {guest:traveller}, shared {food} and helped to {task}. "
         '"One good turn deserves another," said the {guest} {softly}.',
-        "A {feeling} {guest:traveller} came by. {hero} offered {food} and helped to {task}. "
+        "A {feeling} {guest:traveller} came by. Little {hero} offered {food} and helped to {task}. "
         '"Now I shall help you," said the {guest} {softly}.',
     ],
     "letter": [
-        'In {colour} ink {hero} wrote: "{lament}." A {mood} {animal} took it over the {beyond}. '
+        'In {colour} ink little {hero} wrote: "{lament}." A {mood} {animal} took it over the {beyond}. '
         "For {number} days {hero.they} ate {food} and waited.",
-        '"{lament}," wrote {hero} in {colour} ink. A {mood} {animal} took the letter over the {beyond}, '
+        '"{lament}," wrote little {hero} in {colour} ink. A {mood} {animal} took the letter over the {beyond}, '
         "and {hero.they} waited for {number} days.",
     ],
     # ... and then how it ends: the three marks
     "animal_leads": [
-        "The {guide} {sped} ahead to the {place!}, where {person!} was {busily} the {thing!}.",
-        '"Follow me," said the {guide} and {sped} to the {place!}. There was {person!}, {busily} the {thing!}.',
+        "The {guide} {sped} ahead to the {place!}, where Cousin {person!} was {busily} the {thing!}.",
+        '"Follow me," said the {guide} and {sped} to the {place!}. There was Cousin {person!}, {busily} the {thing!}.',
     ],
     "dream_comes_true": [
-        "{hero} woke and {sped} to the {place!}. The {thing!} lay on a {perch}, and {person!} was smiling.",
-        "At dawn {hero.they} {sped} to the {place!}. On a {perch} sat {person!}, {busily} the {thing!}.",
+        "Little {hero} woke and {sped} to the {place!}. The {thing!} lay on a {perch}. Cousin {person!} smiled.",
+        "At dawn {hero.they} {sped} to the {place!}. On a {perch} sat Cousin {person!}, {busily} the {thing!}.",
     ],
     "giver_knows": [
-        "So {hero.they} asked {person!}, who led {hero.them} to the {place!}. There, in a {box}, lay the {thing!}.",
-        "So {hero.they} asked {person!}, who {sped} to the {place!}, looked into a {box} and took out the {thing!}.",
+        "So {hero.they} asked Cousin {person!}, who led {hero.them} to the {place!}. In a {box} lay the {thing!}.",
+        "So {hero.they} asked Cousin {person!}, who {sped} to the {place!}, opened a {box} and took out the {thing!}.",
     ],
     "shelter": [
-        "{hero.They} {sped} to the {place!} for shelter. There was {person!} with {food} and the {thing!}.",
-        "{hero.They} {sped} to the {place!} to get dry, and met {person!}, who was {busily} the {thing!}.",
+        "{hero.They} {sped} to the {place!} for shelter. There was Cousin {person!} with {food} and the {thing!}.",
+        "{hero.They} {sped} to the {place!} to get dry, and met Cousin {person!}, who was {busily} the {thing!}.",
     ],
     "parcel": [
-        "The {guest} came from the {place!} with a {box} from {person!}. In it was the {thing!}.",
-        "The {guest} {sped} to the {place!} and came back with {person!}, who was {busily} the {thing!}.",
+        "The {guest} came from the {place!} with a {box} from Cousin {person!}. In it was the {thing!}.",
+        "The {guest} {sped} to the {place!} and came back with Cousin {person!}, who was {busily} the {thing!}.",
     ],
     "answer": [
-        'Then came an answer from {person!}: "Meet me at the {place!}!" {hero} {sped} there and got the {thing!}.',
-        "At last {person!} answered. {hero} {sped} to the {place!}, and there, in a {box}, was the {thing!}.",
+        'Cousin {person!} answered: "Meet me at the {place!}!" Little {hero} {sped} there and got the {thing!}.',
+        "At last Cousin {person!} answered. Little {hero} {sped} to the {place!}, and in a {box} was the {thing!}.",
     ],
-    "joy": ['"{hurrah}!" {cried} {hero}.', '{hero} {cried}: "{hurrah}!"'],
+    "joy": ['"{hurrah}!" {cried} little {hero}.', 'Little {hero} {cried}: "{hurrah}!"'],
 }
 
 # ---- the shapes: eight ways to lose a thing, six ways to get it back -------------------------------------------------
