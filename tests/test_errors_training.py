@@ -1,0 +1,250 @@
+"""What training says about bad input: one sentence with the value and the way out, and nothing that existed is lost."""
+
+import dataclasses
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from safetensors.torch import load_file, save_file
+from test_training import CONFIG, TOKENIZER, TOKENS, VAL, tiny
+from torch import nn
+
+from gptlib.training import Muon, TrainConfig, load_run, save_run, train
+
+SHORT = dataclasses.replace(CONFIG, max_steps=2)
+
+
+def contents(folder: Path) -> dict[str, bytes]:
+    return {path.relative_to(folder).as_posix(): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+@pytest.mark.parametrize(
+    ("field", "value", "wanted"),
+    [
+        ("epochs", 0, "a number above 0"),
+        ("epochs", float("nan"), "a number above 0"),
+        ("max_steps", 0, "1 or more, or None"),
+        ("batch_size", 0, "1 or more"),
+        ("accumulation", -1, "1 or more"),
+        ("eval_every", 0, "1 or more"),
+        ("eval_every", None, "1 or more"),
+        ("optimizer", "adam", "muon or adamw"),
+        ("lr", 0.0, "a number above 0"),
+        ("lr", "fast", "a number above 0"),
+        ("muon_lr", float("inf"), "a number above 0"),
+        ("min_lr", 3.0, "a share of the peak, from 0 to 1"),
+        ("warmup_steps", -1, "0 or more"),
+        ("betas", (0.9, 1.0), "two shares, each below 1"),
+        ("betas", (0.9,), "two shares, each below 1"),
+        ("weight_decay", -0.1, "0 or more"),
+        ("grad_clip", 0.0, "a number above 0"),
+        ("precision", "fp16", "float32, bfloat16 or float16"),
+        ("seed", -1, "0 or more"),
+    ],
+)
+def test_a_field_that_cannot_be_so(field: str, value: Any, wanted: str) -> None:
+    with pytest.raises(ValueError) as raised:
+        TrainConfig(**{field: value})
+    assert str(raised.value) == f"{field} is {value!r}: choose {wanted}"
+
+
+def test_muon_wants_matrices() -> None:
+    with pytest.raises(ValueError, match=r"shape \(3,\): give it to AdamW"):
+        Muon([nn.Parameter(torch.zeros(3))])
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU")
+def test_a_device_that_is_not_there() -> None:
+    with pytest.raises(ValueError, match="'cuda' is not there"):
+        train(tiny(), TOKENS, VAL, dataclasses.replace(SHORT, device="cuda"))
+
+
+def test_float16_needs_a_gpu() -> None:
+    with pytest.raises(ValueError, match="'float16' and the device cpu: it needs cuda"):
+        train(tiny(), TOKENS, VAL, dataclasses.replace(SHORT, precision="float16"))
+
+
+def test_a_token_that_the_model_does_not_know() -> None:
+    wrong = np.append(VAL, np.uint16(900))
+    with pytest.raises(ValueError, match=f"the id 900, and the model knows {TOKENIZER.vocab_size}: use one tokenizer"):
+        train(tiny(), TOKENS, wrong, SHORT)
+
+
+def test_a_text_shorter_than_a_block() -> None:
+    with pytest.raises(ValueError, match="a block of 12 tokens"):
+        train(tiny(), TOKENS[:10], VAL, SHORT)
+    with pytest.raises(ValueError, match="a text of 1 tokens"):
+        train(tiny(), TOKENS, VAL[:1], SHORT)
+
+
+def test_a_loss_that_is_no_number_stops_and_keeps_the_last_good_state(tmp_path: Path) -> None:
+    """Found at the next update; the folder still holds the state of the last evaluation, and goes on from it."""
+    kept: dict[str, bytes] = {}
+    model = tiny()
+
+    def spoil(record: dict[str, float]) -> None:
+        if record["step"] == 5:
+            kept.update(contents(tmp_path))
+            model.norm.weight.data[0] = torch.nan
+
+    with pytest.raises(FloatingPointError, match=r"^the loss became nan at step 5: lower lr, muon_lr or grad_clip"):
+        train(model, TOKENS, VAL, CONFIG, tokenizer=TOKENIZER, run_dir=tmp_path, on_eval=spoil)
+    assert contents(tmp_path) == kept
+    assert train(tiny(), TOKENS, VAL, CONFIG, tokenizer=TOKENIZER, run_dir=tmp_path, resume=True)[-1]["step"] == 20
+
+
+def test_a_rate_far_too_high_is_noticed_with_the_loss_before() -> None:
+    wild = dataclasses.replace(CONFIG, lr=1e12, muon_lr=1e12, grad_clip=1e30, warmup_steps=0, eval_every=20)
+    with pytest.raises(FloatingPointError, match=r"at step \d+ \(it was \d+\.\d{3} before\)"):
+        train(tiny(), TOKENS, VAL, wild)
+
+
+def test_a_validation_loss_that_is_no_number(tmp_path: Path) -> None:
+    model = tiny()
+    nn.init.constant_(model.norm.bias, torch.inf)
+    with pytest.raises(FloatingPointError, match="the validation loss became nan at step 0"):
+        train(model, TOKENS, VAL, SHORT)
+
+
+# ---- run folders
+
+
+def test_a_folder_needs_a_tokenizer(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="there is no tokenizer: give one"):
+        train(tiny(), TOKENS, VAL, SHORT, run_dir=tmp_path / "run")
+    assert not (tmp_path / "run").exists()
+
+
+def test_going_on_needs_a_folder_with_a_state(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="there is no run_dir: name the folder"):
+        train(tiny(), TOKENS, VAL, SHORT, resume=True)
+    with pytest.raises(FileNotFoundError, match=r"nothing to go on from in .*: train without resume"):
+        train(tiny(), TOKENS, VAL, SHORT, tokenizer=TOKENIZER, run_dir=tmp_path, resume=True)
+    save_run(tmp_path, tiny(), TOKENIZER)
+    with pytest.raises(FileNotFoundError, match="nothing to go on from"):
+        train(tiny(), TOKENS, VAL, SHORT, tokenizer=TOKENIZER, run_dir=tmp_path, resume=True)
+
+
+def test_a_run_is_not_overwritten(tmp_path: Path) -> None:
+    save_run(tmp_path, tiny(), TOKENIZER)
+    before = contents(tmp_path)
+    with pytest.raises(ValueError, match="holds a run already: go on with resume=True, or choose another"):
+        train(tiny(), TOKENS, VAL, SHORT, tokenizer=TOKENIZER, run_dir=tmp_path)
+    assert contents(tmp_path) == before
+
+
+@pytest.fixture
+def run(tmp_path: Path) -> Path:
+    train(tiny(), TOKENS, VAL, SHORT, tokenizer=TOKENIZER, run_dir=tmp_path)
+    return tmp_path
+
+
+CHANGES = {"batch_size": 4, "accumulation": 1, "optimizer": "adamw", "lr": 1.0, "muon_lr": 1.0, "min_lr": 0.5}
+CHANGES |= {
+    "warmup_steps": 9,
+    "betas": (0.5, 0.5),
+    "weight_decay": 0.5,
+    "grad_clip": 9.0,
+    "precision": "bfloat16",
+    "seed": 4,
+}
+FREE = {"epochs", "max_steps", "eval_every", "device"}
+
+
+def test_every_field_is_either_free_or_refused(run: Path) -> None:
+    assert {field.name for field in dataclasses.fields(TrainConfig)} == CHANGES.keys() | FREE
+    before = contents(run)
+    for field, value in CHANGES.items():
+        with pytest.raises(
+            ValueError, match=rf"^{field} was .* in this run and is .* now: keep it, or begin another run$"
+        ):
+            changed = dataclasses.replace(SHORT, **{field: value})
+            train(tiny(), TOKENS, VAL, changed, tokenizer=TOKENIZER, run_dir=run, resume=True)
+    free = dataclasses.replace(SHORT, epochs=1.0, max_steps=3, eval_every=1, device="auto")
+    assert contents(run) == before
+    assert train(tiny(), TOKENS, VAL, free, tokenizer=TOKENIZER, run_dir=run, resume=True)[-1]["step"] == 3
+
+
+def test_another_model_text_or_shorter_length_is_refused(run: Path) -> None:
+    settings = {"tokenizer": TOKENIZER, "run_dir": run, "resume": True}
+    with pytest.raises(ValueError, match="n_embd was 16 in this run and is 32 now"):
+        train(tiny(n_embd=32), TOKENS, VAL, SHORT, **settings)
+    with pytest.raises(ValueError, match="train_tokens was"):
+        train(tiny(), TOKENS[:-5], VAL, SHORT, **settings)
+    with pytest.raises(ValueError, match="2 updates are made already, 1 asked for"):
+        train(tiny(), TOKENS, VAL, dataclasses.replace(SHORT, max_steps=1), **settings)
+
+
+def cut(path: Path) -> None:
+    path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+
+
+def edit(change: Callable[[dict[str, Any]], Any]) -> Callable[[Path], None]:
+    def apply(path: Path) -> None:
+        described = json.loads(path.read_text(encoding="utf-8"))
+        change(described)
+        path.write_text(json.dumps(described), encoding="utf-8")
+
+    return apply
+
+
+def reshape(path: Path) -> None:
+    tensors = load_file(path)
+    save_file(tensors | {"norm.weight": torch.ones(3)}, path)
+
+
+def lose(path: Path) -> None:
+    tensors = load_file(path)
+    del tensors["norm.weight"]
+    save_file(tensors, path)
+
+
+@pytest.mark.parametrize(
+    ("name", "damage", "kind", "sentence"),
+    [
+        ("config.json", Path.unlink, FileNotFoundError, "has no config.json: give the folder of a run"),
+        ("config.json", cut, ValueError, "config.json is damaged: copy the run again"),
+        ("config.json", lambda path: path.write_text("[]"), ValueError, "has the format None, not 'gptlib run 1'"),
+        ("config.json", edit(lambda d: d.update(format="x 2")), ValueError, "has the format 'x 2'"),
+        ("config.json", edit(lambda d: d.pop("model")), ValueError, "describes no model that can be built"),
+        ("config.json", edit(lambda d: d["model"].update(n_head=3)), ValueError, "describes no model .*3 heads"),
+        ("config.json", edit(lambda d: d["model"].update(colour=3)), ValueError, "describes no model .*colour"),
+        ("config.json", edit(lambda d: d["model"].update(n_layer=3)), ValueError, "another model .*blocks.2.* missing"),
+        ("model.safetensors", Path.unlink, FileNotFoundError, "has no model.safetensors: its training was stopped"),
+        ("model.safetensors", cut, ValueError, "model.safetensors is damaged or belongs to another model"),
+        ("model.safetensors", lambda path: path.write_bytes(b""), ValueError, "is damaged"),
+        ("model.safetensors", reshape, ValueError, r"norm.weight is \(3,\) in the file and \(16,\) in the model"),
+        ("model.safetensors", lose, ValueError, r"norm.weight is missing in the file and \(16,\) in the model"),
+        ("tokenizer.json", Path.unlink, FileNotFoundError, "no tokenizer file"),
+        ("tokenizer.json", cut, ValueError, "tokenizer.json is damaged"),
+    ],
+)
+def test_a_damaged_run(run: Path, name: str, damage: Any, kind: type[Exception], sentence: str) -> None:
+    damage(run / name)
+    with pytest.raises(kind, match=sentence) as raised:
+        load_run(run)
+    assert type(raised.value) is kind and "\n" not in str(raised.value)
+
+
+def test_a_folder_that_is_not_there(tmp_path: Path) -> None:
+    with pytest.raises(FileNotFoundError, match=r"there is no run folder .*nowhere: check the path"):
+        load_run(tmp_path / "nowhere")
+
+
+@pytest.mark.parametrize("damage", [cut, lambda path: path.write_bytes(b"x" * 99)])
+def test_a_damaged_state(run: Path, damage: Any) -> None:
+    damage(run / "state" / "last.safetensors")
+    with pytest.raises(ValueError, match="is damaged, so this run cannot go on: use its model"):
+        train(tiny(), TOKENS, VAL, SHORT, tokenizer=TOKENIZER, run_dir=run, resume=True)
+    assert load_run(run)
+
+
+def test_a_state_of_another_format(run: Path) -> None:
+    path = run / "state" / "last.safetensors"
+    save_file(load_file(path), path, metadata={"format": "gptlib run 9"})
+    with pytest.raises(ValueError, match="has the format 'gptlib run 9'"):
+        train(tiny(), TOKENS, VAL, SHORT, tokenizer=TOKENIZER, run_dir=run, resume=True)
