@@ -140,7 +140,7 @@ def encode_to_file(text: str, tokenizer: Any, path: str | Path) -> Path:
         np.save(file, tokens)
     return path
 
-# %% ../notebooks/02_data.ipynb #44f4bc10
+# %% ../notebooks/02_data.ipynb #3c637031
 def open_tokens(path: str | Path) -> Integer[np.ndarray, " N"]:
     """Open a token file as a read-only memory map: the disk is read where it is indexed (lesson 02_data).
 
@@ -152,7 +152,9 @@ def open_tokens(path: str | Path) -> Integer[np.ndarray, " N"]:
     again = "make it again with encode_to_file"
     try:
         tokens = np.lib.format.open_memmap(path, mode="r")
-    except (ValueError, EOFError) as error:
+    except OSError:
+        raise
+    except Exception as error:  # numpy raises many kinds of error over a damaged header
         raise ValueError(f"{str(path)!r} is damaged or no token file: {again}") from error
     if tokens.ndim != 1 or tokens.dtype not in (np.uint16, np.uint32):
         raise ValueError(f"{str(path)!r} holds {tokens.dtype} of shape {tokens.shape}, not token ids: {again}")

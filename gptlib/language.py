@@ -41,13 +41,13 @@ def cross_entropy(
     nats = logits.logsumexp(-1) - picked  # (...)
     return nats.where(keep, 0).sum() / count
 
-# %% ../notebooks/03_language_models.ipynb #820b2aea
+# %% ../notebooks/03_language_models.ipynb #56bf45b1
 def perplexity(loss: float) -> float:
     """The number of equally likely tokens that would give the same loss: e to the mean nats per token.
 
     Take it once, of the mean over all tokens: a mean of exponentials is larger (lesson 03_language_models).
     """
-    return math.exp(loss) if loss < 709 else math.inf  # above that a float overflows
+    return math.inf if loss > 709 else math.exp(loss)  # above that a float overflows
 
 
 def bits_per_byte(loss: float, n_tokens: int, n_bytes: int) -> float:
@@ -60,24 +60,24 @@ def bits_per_byte(loss: float, n_tokens: int, n_bytes: int) -> float:
         raise ValueError(f"n_bytes is {n_bytes}: bits per byte need a text of at least one byte")
     return loss * n_tokens / math.log(2) / n_bytes
 
-# %% ../notebooks/03_language_models.ipynb #8f1a4ecf
+# %% ../notebooks/03_language_models.ipynb #f996644b
 class Runs(NamedTuple):
     """How often each token followed each context of one length. Contexts are numbered; all arrays are sorted by key."""
 
-    contexts: np.ndarray  # keys of the contexts: number of the context without its oldest token * V + that token
-    pairs: np.ndarray  # keys of what was seen: number of the context * V + the token that followed
-    counts: np.ndarray  # how often, for each pair
-    totals: np.ndarray  # how often each context was followed by anything
-    kinds: np.ndarray  # and by how many different tokens
+    contexts: Int[np.ndarray, " C"]  # keys: number of the context without its oldest token * V + that token
+    pairs: Int[np.ndarray, " P"]  # keys: number of the context * V + the token that followed
+    counts: Int[np.ndarray, " P"]  # how often each pair was seen
+    totals: Float[np.ndarray, " C"]  # how often each context was followed by anything
+    kinds: Int[np.ndarray, " C"]  # and by how many different tokens
 
 
-def find(keys: np.ndarray, wanted: np.ndarray) -> np.ndarray:
+def find(keys: Int[np.ndarray, " K"], wanted: Int[np.ndarray, "..."]) -> Int[np.ndarray, "..."]:
     """The place of each wanted key in the sorted `keys`, or -1."""
     places = np.searchsorted(keys, wanted).clip(max=len(keys) - 1)
     return np.where(keys[places] == wanted, places, -1)
 
 
-def count_runs(tokens: np.ndarray, n: int, vocab_size: int) -> list[Runs]:
+def count_runs(tokens: Int[np.ndarray, " N"], n: int, vocab_size: int) -> list[Runs]:
     """Count what follows contexts of 0, 1, ... n - 1 tokens, as far as the text is long enough for any."""
     numbers = np.zeros(len(tokens), dtype=np.int64)  # which context stands before each token; the empty one is number 0
     orders = []
@@ -91,7 +91,7 @@ def count_runs(tokens: np.ndarray, n: int, vocab_size: int) -> list[Runs]:
         orders.append(Runs(contexts, pairs, counts, np.bincount(owners, counts), np.bincount(owners)))
     return orders
 
-# %% ../notebooks/03_language_models.ipynb #080c822c
+# %% ../notebooks/03_language_models.ipynb #691fb191
 Tokens = Integer[np.ndarray, " N"] | Int[Tensor, " N"] | Sequence[int]
 
 
@@ -121,7 +121,7 @@ class NGramModel:
         context = self._checked(context)
         p, number = np.full(self.vocab_size, 1 / self.vocab_size), 0  # (V,)
         for k, runs in enumerate(self.orders[: len(context) + 1]):
-            number = int(find(runs.contexts, number * self.vocab_size + context[-k])) if k else 0
+            number = int(find(runs.contexts, np.array(number * self.vocab_size + context[-k]))) if k else 0
             if number < 0:
                 break  # never seen: a longer context was not either
             seen = slice(*np.searchsorted(runs.pairs, [number * self.vocab_size, (number + 1) * self.vocab_size]))
