@@ -5,6 +5,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    import torch
+
     from gptlib.model import GPT
     from gptlib.tokenizer import BPETokenizer, CharTokenizer
 
@@ -31,7 +33,7 @@ def find_run(run: str | Path | None = None) -> Path:
     return Path(run)
 
 
-def load(run: str | Path = "tales", device: str = "cpu") -> "tuple[GPT, CharTokenizer | BPETokenizer]":
+def load(run: str | Path = "tales", device: "str | torch.device" = "cpu") -> "tuple[GPT, CharTokenizer | BPETokenizer]":
     """The model of a run folder and its tokenizer, ready to write; `"tales"` is the model that ships with gptlib.
 
     Raises `FileNotFoundError` for a folder that is no run and `ValueError` for a damaged one (lesson 08_training).

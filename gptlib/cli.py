@@ -11,18 +11,19 @@ import platform
 import sys
 import time
 import warnings
-from dataclasses import asdict, dataclass, field, fields, replace
+from dataclasses import asdict, dataclass, field, replace
 from datetime import datetime
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
 import numpy as np
 import torch
 import tyro
 
 from gptlib import __version__
-from gptlib._files import write_text
+from gptlib._files import write_json
+from gptlib._run_folder import read_config
 from gptlib._runs import RUNS, find_run, load, shipped
 from gptlib.data import documents, encode_text, load_text, pick_device, split_text
 from gptlib.language import bits_per_byte, perplexity
@@ -32,6 +33,22 @@ from gptlib.tokenizer import BPETokenizer, CharTokenizer, load_tokenizer
 from gptlib.training import TrainConfig, evaluate, load_run, train, updates_to_do, window_starts
 
 Tokenizer = BPETokenizer | CharTokenizer
+
+
+@dataclass(frozen=True)
+class ModelFlags(GPTConfig):
+    """The sizes of the model (lesson 07_model)."""
+
+    def __post_init__(self) -> None:
+        """Nothing yet: what cannot be is said when a `GPTConfig` is made of the flags, in one sentence."""
+
+
+@dataclass(frozen=True)
+class TrainFlags(TrainConfig):
+    """How it is trained (lesson 08_training)."""
+
+    def __post_init__(self) -> None:
+        """Nothing yet, as above."""
 
 
 @dataclass(frozen=True)
@@ -46,8 +63,8 @@ class Train:
     """where the run goes; by default a new folder below runs/"""
     resume: bool = False
     """go on with the run in run_dir, or with the newest one"""
-    model: tyro.conf.OmitArgPrefixes[GPTConfig] = field(default_factory=GPTConfig)
-    training: tyro.conf.OmitArgPrefixes[TrainConfig] = field(default_factory=TrainConfig)
+    model: tyro.conf.OmitArgPrefixes[ModelFlags] = field(default_factory=ModelFlags)
+    training: tyro.conf.OmitArgPrefixes[TrainFlags] = field(default_factory=TrainFlags)
 
 
 @dataclass(frozen=True)
@@ -115,37 +132,39 @@ Command = (
 
 
 def run_train(args: Train) -> None:
+    config, plan = GPTConfig(**asdict(args.model)), TrainConfig(**asdict(args.training))
     run_dir = find_run(args.run_dir) if args.resume else args.run_dir or RUNS / datetime.now().strftime("%Y%m%d-%H%M%S")
     if args.resume and run_dir == shipped():
         raise FileNotFoundError(f"there is no run below {RUNS}/ to go on with: start one without --resume")
     text = load_text(args.data_path)
     train_text, val_text = split_text(text)
     tokenizer = load_tokenizer(run_dir / "tokenizer.json") if args.resume else make_tokenizer(args, text, train_text)
-    config = replace(args.model, vocab_size=tokenizer.vocab_size)
+    config = replace(config, vocab_size=tokenizer.vocab_size)
     train_tokens, val_tokens = encode_text(train_text, tokenizer), encode_text(val_text, tokenizer)
-    torch.manual_seed(args.training.seed)
+    torch.manual_seed(plan.seed)
     model = GPT(config)
-    print_expectations(args, model, tokenizer, train_tokens, val_tokens, run_dir)
+    print_expectations(args.data_path, plan, model, tokenizer, train_tokens, val_tokens, run_dir)
     began = time.perf_counter()
     history = train(
         model,
         train_tokens,
         val_tokens,
-        args.training,
+        plan,
         tokenizer=tokenizer,
         run_dir=run_dir,
         resume=args.resume,
         progress=True,
     )
     seconds = time.perf_counter() - began
-    if history[-1]["step"] < updates_to_do(args.training, len(train_tokens), config.block_size):
+    if history[-1]["step"] < updates_to_do(plan, len(train_tokens), config.block_size):
         print(f"\nstopped at step {history[-1]['step']}; go on with: gptlib train --resume --run_dir {run_dir}")
         return
-    best, _ = load_run(run_dir, device=str(pick_device(args.training.device)))
+    best, _ = load_run(run_dir, device=device_of(plan.device))
     result = measure(best, tokenizer, val_text, is_tales=args.data_path == "tales")
     add_facts(run_dir, data_path=args.data_path, text_sha256=sha256(text), evaluation=result)
     print(f"\ntrained for {seconds:.0f} s; the validation text: {in_words(result)}")
-    print(f'the run is in {run_dir}; try: gptlib generate --prompt "{val_text.split(".")[0][:40].split(chr(10))[0]}"')
+    opening = " ".join(val_text.split()[:4])
+    print(f'the run is in {run_dir}; try: gptlib generate --prompt "{opening}"')
 
 
 def make_tokenizer(args: Train, text: str, train_text: str) -> Tokenizer:
@@ -157,16 +176,26 @@ def make_tokenizer(args: Train, text: str, train_text: str) -> Tokenizer:
 
 
 def print_expectations(
-    args: Train, model: GPT, tokenizer: Tokenizer, train_tokens: np.ndarray, val_tokens: np.ndarray, run_dir: Path
+    data_path: str,
+    plan: TrainConfig,
+    model: GPT,
+    tokenizer: Tokenizer,
+    train_tokens: np.ndarray,
+    val_tokens: np.ndarray,
+    run_dir: Path,
 ) -> None:
-    c, t = model.config, args.training
+    c, t = model.config, plan
     updates = updates_to_do(t, len(train_tokens), c.block_size)
     per_update = t.batch_size * t.accumulation * c.block_size
-    windows = "from the beginning of each document" if window_starts(train_tokens, tokenizer, c.block_size) is not None else "anywhere"
-    print(f"text        {args.data_path}: {len(train_tokens):,} tokens to train on, {len(val_tokens):,} held back")
-    print(f"model       {count_parameters(model):,} parameters: {c.n_layer} layers, {c.n_head} heads, {c.n_embd} channels, context {c.block_size}, vocabulary {c.vocab_size:,}")
-    print(f"updates     {updates:,} of {per_update:,} tokens; one epoch is {len(train_tokens) / per_update:,.0f} of them; windows {windows}")
-    print(f"work        {flops_per_token(c) * per_update * updates / 1e12:,.1f} TFLOP on {pick_device(t.device)}, {t.precision}")
+    by_document = window_starts(train_tokens, tokenizer, c.block_size) is not None
+    windows = "from the beginning of each document" if by_document else "from anywhere"
+    epoch = len(train_tokens) / per_update
+    sizes = f"{c.n_layer} layers, {c.n_head} heads, {c.n_embd} channels, context {c.block_size}"
+    work = flops_per_token(c) * per_update * updates / 1e12
+    print(f"text        {data_path}: {len(train_tokens):,} tokens to train on, {len(val_tokens):,} held back")
+    print(f"model       {count_parameters(model):,} parameters: {sizes}, vocabulary {c.vocab_size:,}")
+    print(f"updates     {updates:,} of {per_update:,} tokens each, {epoch:,.0f} to an epoch; windows {windows}")
+    print(f"work        {work:,.1f} TFLOP on {device_of(t.device)}, {t.precision}")
     print(f"loss        begins near ln {c.vocab_size:,} = {math.log(c.vocab_size):.2f}")
     print(f"run folder  {run_dir}", flush=True)
 
@@ -176,8 +205,8 @@ def print_expectations(
 
 def run_eval(args: Eval) -> None:
     run_dir = find_run(args.run)
-    model, tokenizer = load(run_dir, device=str(pick_device(args.device)))
-    data_path = args.data_path or read_facts(run_dir).get("data_path")
+    model, tokenizer = load(run_dir, device=device_of(args.device))
+    data_path = args.data_path or read_config(run_dir)["facts"].get("data_path")
     if data_path is None:
         raise ValueError(f"{run_dir} does not say what it was trained on: name a text with --data_path")
     text = load_text(data_path) if args.data_path else split_text(load_text(data_path))[1]
@@ -203,25 +232,26 @@ def measure(model: GPT, tokenizer: Tokenizer, text: str, is_tales: bool) -> dict
 
 
 def in_words(result: dict[str, Any]) -> str:
-    words = f"loss {result['loss']:.4f}, perplexity {result['perplexity']:.2f}, {result['bits_per_byte']:.4f} bits per byte"
+    words = f"loss {result['loss']:.4f}, perplexity {result['perplexity']:.2f}, "
+    words += f"{result['bits_per_byte']:.4f} bits per byte"
     if "floor" in result:
-        words += f", {result['above_floor']:.1%} above the entropy floor of {result['floor']:.4f}, recall {result['recall']:.1%}"
+        words += f", {result['above_floor']:.1%} above the entropy floor of {result['floor']:.4f}, "
+        words += f"recall {result['recall']:.1%}"
     return words
+
+
+def device_of(name: str) -> torch.device:
+    """The device of a `--device` flag, whose "auto" also asks `GPTLIB_DEVICE`."""
+    return pick_device(None if name == "auto" else name)
 
 
 def sha256(text: str) -> str:
     return hashlib.sha256(text.encode()).hexdigest()
 
 
-def read_facts(run_dir: Path) -> dict[str, Any]:
-    return json.loads((run_dir / "config.json").read_text(encoding="utf-8")).get("facts", {})
-
-
 def add_facts(run_dir: Path, **facts: Any) -> None:
-    path = run_dir / "config.json"
-    config = json.loads(path.read_text(encoding="utf-8"))
-    config["facts"] = config.get("facts", {}) | facts
-    write_text(path, json.dumps(config, indent=2) + "\n")
+    config = read_config(run_dir)
+    write_json(run_dir / "config.json", config | {"facts": config["facts"] | facts})
 
 
 # ---- generate --------------------------------------------------------------------------------------------------------
@@ -229,8 +259,7 @@ def add_facts(run_dir: Path, **facts: Any) -> None:
 
 def run_generate(args: Generate) -> None:
     run_dir = find_run(args.run)
-    device = pick_device(args.device)
-    model, tokenizer = load(run_dir, device=str(device))
+    model, tokenizer = load(run_dir, device=device_of(args.device))
     print(f"[{run_dir}]", file=sys.stderr, flush=True)
     generator = torch.Generator()
     if args.seed is None:
@@ -259,7 +288,7 @@ def run_generate(args: Generate) -> None:
 def run_info(args: Info) -> None:
     run_dir = find_run(args.run)
     model, tokenizer = load(run_dir)
-    config = json.loads((run_dir / "config.json").read_text(encoding="utf-8"))
+    config = read_config(run_dir)
     print(f"{run_dir}: gptlib {__version__}, {count_parameters(model):,} parameters, {type(tokenizer).__name__}")
     for title, values in config.items():
         if isinstance(values, dict):
@@ -273,7 +302,7 @@ def run_doctor(args: Doctor) -> None:
             print(f"{package:12} {version(package)}")
         except PackageNotFoundError:
             print(f"{package:12} is not installed")
-    device = pick_device(args.device)
+    device = device_of(args.device)
     print(f"{'device':12} {device}, {torch.get_num_threads()} CPU threads")
     model, tokenizer = load("tales")
     idx = torch.tensor([[tokenizer.end_id, *tokenizer.encode("Once upon a time there was")]])
