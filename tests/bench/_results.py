@@ -1,0 +1,67 @@
+"""Keep what a bench measured, with the command, the commit and the machine it was measured on."""
+
+import json
+import os
+import platform
+import subprocess
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from statistics import median
+from time import perf_counter
+from typing import Any
+
+import torch
+
+HERE = Path(__file__).resolve().parent
+
+
+def keep(name: str, result: Mapping[str, Any]) -> Path:
+    """Write `results/<name>.json` and print it."""
+    commit = subprocess.run(["git", "rev-parse", "--short", "HEAD"], cwd=HERE, capture_output=True, text=True)
+    about = {
+        "command": " ".join(["python", Path(sys.argv[0]).name, *sys.argv[1:]]),
+        "commit": commit.stdout.strip() or "unknown",
+        "machine": {
+            "cpu": cpu_name(),
+            "cores": os.cpu_count(),
+            "threads": torch.get_num_threads(),
+            "python": platform.python_version(),
+            "torch": torch.__version__,
+        },
+    }
+    path = HERE / "results" / f"{name}.json"
+    path.parent.mkdir(exist_ok=True)
+    text = json.dumps({**about, **result}, indent=2) + "\n"
+    path.write_text(text, encoding="utf-8", newline="\n")
+    print(f"{path.relative_to(HERE.parent.parent)}:\n{text}")
+    return path
+
+
+def cpu_name() -> str:
+    """What the processor calls itself."""
+    try:
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
+    except OSError:
+        return platform.processor() or platform.machine()
+    names = [line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")]
+    return names[0] if names else platform.machine()
+
+
+def take_turns(tasks: Mapping[str, Callable[[], Any]], rounds: int, calls: int = 10) -> dict[str, float]:
+    """Median milliseconds of one call of each task, measured by turns so that a slow moment hits all alike."""
+    for task in tasks.values():
+        task()
+    seconds: dict[str, list[float]] = {name: [] for name in tasks}
+    for _ in range(rounds):
+        for name, task in tasks.items():
+            began = perf_counter()
+            for _ in range(calls):
+                task()
+            seconds[name].append((perf_counter() - began) / calls)
+    return {name: median(times) * 1e3 for name, times in seconds.items()}
+
+
+def option(arguments: Sequence[str], name: str, default: str | None = None) -> str | None:
+    """The value behind `--name` among the arguments."""
+    return arguments[arguments.index(name) + 1] if name in arguments else default

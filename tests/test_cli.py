@@ -1,0 +1,175 @@
+"""The commands, as a user types them, on a small text of their own."""
+
+import json
+import math
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from gptlib.cli import main
+
+TEXT = "".join(f"{i} frogs sat on log {i % 7}. Then {i % 5} jumped off, said the heron.\n" for i in range(60))
+SIZES = {"n_layer": 1, "n_head": 2, "n_embd": 16, "block_size": 16, "batch_size": 4, "eval_every": 4, "device": "cpu"}
+SMALL = [f"--{name}={value}" for name, value in SIZES.items()]
+TRAIN = ["train", "--tokenizer=char", *SMALL, "--data_path"]
+
+
+@pytest.fixture
+def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """An empty working directory with a text file in it."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "frogs.txt").write_text(TEXT, encoding="utf-8", newline="\n")
+    return tmp_path
+
+
+@pytest.fixture(scope="module")
+def run_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A run of eight updates on the frogs."""
+    folder = tmp_path_factory.mktemp("runs")
+    (folder / "frogs.txt").write_text(TEXT, encoding="utf-8", newline="\n")
+    main([*TRAIN, str(folder / "frogs.txt"), "--max_steps", "8", "--run_dir", str(folder / "run")])
+    return folder / "run"
+
+
+def test_train_says_what_to_expect_and_leaves_a_run(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    main([*TRAIN, "frogs.txt", "--epochs", "1"])
+    out = capsys.readouterr().out
+    (run,) = (here / "runs").iterdir()
+    vocabulary = len(set(TEXT)) + 1  # the end mark too
+    assert f"begins near ln {vocabulary} = {math.log(vocabulary):.2f}" in out
+    assert "epoch" in out and "parameters" in out and "on cpu" in out and run.name in out
+    assert {path.name for path in run.iterdir()} == {
+        "config.json",
+        "log.csv",
+        "model.safetensors",
+        "state",
+        "tokenizer.json",
+    }
+    facts = json.loads((run / "config.json").read_text(encoding="utf-8"))["facts"]
+    assert facts["data_path"] == "frogs.txt" and facts["evaluation"]["loss"] > 0
+
+
+def test_epochs_count_the_tokens_of_the_text(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Half the epochs are half the updates: an epoch that ignored batch or block size would not be."""
+    updates = []
+    for epochs in ("1", "2"):
+        main(
+            [
+                "train",
+                "--data_path",
+                "frogs.txt",
+                "--tokenizer",
+                "char",
+                "--epochs",
+                epochs,
+                "--run_dir",
+                epochs,
+                *SMALL,
+            ]
+        )
+        log = (here / epochs / "log.csv").read_text(encoding="utf-8").splitlines()
+        updates.append(int(log[-1].split(",")[0]))
+    n_train = int(len(TEXT) * 0.9)
+    assert updates[0] == round(n_train / (4 * 16)) and updates[1] == round(2 * n_train / (4 * 16))
+
+
+def test_bpe_is_the_default_and_vocab_size_its_size(here: Path) -> None:
+    main(["train", "--data_path", "frogs.txt", "--vocab_size", "280", "--max_steps", "1", "--run_dir", "r", *SMALL])
+    model = json.loads(Path("r/config.json").read_text(encoding="utf-8"))["model"]
+    assert model["vocab_size"] == 280 and model["block_size"] == 16
+
+
+def test_dashes_work_like_underscores(here: Path) -> None:
+    flags = [flag.replace("_", "-") if flag.startswith("--") else flag for flag in SMALL]
+    main(
+        ["train", "--data-path", "frogs.txt", "--tokenizer", "char", "--max-steps", "1", "--run-dir", "dashed", *flags]
+    )
+    assert (here / "dashed" / "model.safetensors").is_file()
+
+
+def test_resume_goes_on_to_the_same_weights(here: Path) -> None:
+    """Stopped after 4 of 8 and gone on with equals 8 in one go, bit for bit."""
+    train = [*TRAIN, "frogs.txt", "--min_lr", "1"]
+    main([*train, "--max_steps", "8", "--run_dir", "whole"])
+    main([*train, "--max_steps", "4", "--run_dir", "parts"])
+    main([*train, "--max_steps", "8", "--run_dir", "parts", "--resume"])
+    assert Path("whole/model.safetensors").read_bytes() == Path("parts/model.safetensors").read_bytes()
+
+
+def test_generate_streams_a_continuation_that_a_seed_repeats(
+    run_folder: Path, here: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    texts = []
+    for seed in ("3", "3", "4"):
+        main(["generate", "--prompt", "5 frogs", "--run", str(run_folder), "--seed", seed, "--max_new_tokens", "40"])
+        captured = capsys.readouterr()
+        assert str(run_folder) in captured.err  # says which run it takes
+        texts.append(captured.out)
+    assert texts[0] == texts[1] != texts[2]
+    assert all(text.startswith("5 frogs") and len(text) > len("5 frogs\n") for text in texts)
+
+
+def test_generate_takes_the_newest_run_and_else_the_model_that_ships(
+    run_folder: Path, here: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    main(["generate", "--prompt", "Once upon a time", "--max_new_tokens", "3", "--seed", "0"])
+    assert "model]" in capsys.readouterr().err
+    for name in ("a", "b"):
+        (here / "runs").mkdir(exist_ok=True)
+        (here / "runs" / name).symlink_to(run_folder)
+    main(["generate", "--prompt", "5 frogs", "--max_new_tokens", "3", "--seed", "0"])
+    assert "runs" in capsys.readouterr().err
+
+
+def test_a_long_prompt_is_cropped_and_the_user_told(
+    run_folder: Path, here: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    main(["generate", "--prompt", "5 frogs sat on log 5. Then 0 jumped", "--run", str(run_folder), "--seed", "0"])
+    captured = capsys.readouterr()
+    assert captured.out.startswith("5 frogs sat on log 5. Then 0 jumped")
+    assert "16" in captured.err and "Warning" not in captured.err
+
+
+def test_eval_prints_json_that_agrees_with_itself(run_folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    main(["eval", "--run", str(run_folder), "--json"])
+    result = json.loads(capsys.readouterr().out)
+    assert math.isclose(result["perplexity"], math.exp(result["loss"]))
+    text = TEXT[int(len(TEXT) * 0.9) :]  # one token is one byte here; the first has nothing before it
+    assert math.isclose(result["bits_per_byte"], result["loss"] / math.log(2) * (len(text) - 1) / len(text))
+    assert "floor" not in result
+    stored = json.loads((run_folder / "config.json").read_text(encoding="utf-8"))["facts"]["evaluation"]
+    assert math.isclose(result["loss"], stored["loss"], rel_tol=1e-6)
+
+
+def test_eval_of_another_text(run_folder: Path, here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    main(["eval", "--run", str(run_folder), "--data_path", "frogs.txt"])
+    assert "bits per byte" in capsys.readouterr().out
+
+
+def test_info_and_doctor(run_folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    main(["info", "--run", str(run_folder)])
+    assert "n_embd" in capsys.readouterr().out
+    main(["doctor", "--device", "cpu"])
+    out = capsys.readouterr().out
+    assert "agrees" in out and "torch" in out
+
+
+def test_python_dash_m(tmp_path: Path) -> None:
+    done = subprocess.run([sys.executable, "-m", "gptlib", "--help"], capture_output=True, text=True, cwd=tmp_path)
+    assert done.returncode == 0 and "generate" in done.stdout
+
+
+def test_every_field_is_a_flag(capsys: pytest.CaptureFixture[str]) -> None:
+    from dataclasses import fields
+
+    from gptlib.model import GPTConfig
+    from gptlib.training import TrainConfig
+
+    with pytest.raises(SystemExit) as stop:
+        main(["train", "--help"])
+    assert stop.value.code == 0
+    out = capsys.readouterr().out
+    for name in [field.name for field in (*fields(GPTConfig), *fields(TrainConfig))] + ["data_path", "resume"]:
+        assert f"--{name}" in out

@@ -1,0 +1,119 @@
+"""What a command answers to bad input: one sentence with the value in it, no traceback, exit status 2."""
+
+from pathlib import Path
+
+import pytest
+from test_cli import TEXT, TRAIN
+
+from gptlib.cli import main
+
+TRAIN = [*TRAIN[:-1], "--max_steps=1", TRAIN[-1]]
+
+
+@pytest.fixture
+def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "frogs.txt").write_text(TEXT, encoding="utf-8", newline="\n")
+    return tmp_path
+
+
+def sentence(argv: list[str], capsys: pytest.CaptureFixture[str]) -> str:
+    """Run a command that must fail well; give back what it says."""
+    with pytest.raises(SystemExit) as stop:
+        main(argv)
+    assert stop.value.code == 2
+    said = capsys.readouterr().err.strip().splitlines()[-1]
+    assert said.startswith("gptlib: ") and "Traceback" not in said
+    return said
+
+
+@pytest.mark.parametrize(
+    ("content", "word"),
+    [
+        (None, "no file"),
+        (b"", "empty"),
+        (b" \n\n", "empty"),
+        (b"frog\0frog", "binary"),
+        (b"caf\xe9 " * 50, "UTF-8"),
+        (b"short", "short"),
+    ],
+)
+def test_texts(content: bytes | None, word: str, here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    if content is not None:
+        (here / "odd.txt").write_bytes(content)
+    said = sentence([*TRAIN, "odd.txt"], capsys)
+    assert word in said or (word == "short" and "16" in said)
+    assert not (here / "runs").exists(), "a run that cannot begin leaves nothing"
+
+
+@pytest.mark.parametrize(
+    ("flags", "value"),
+    [
+        ("--n_embd 10 --n_head 4", "10"),
+        ("--n_embd 2 --n_head 64", "swapped"),
+        ("--batch_size 0", "0"),
+        ("--lr -1", "-1"),
+        ("--device cuda:9", "cuda:9"),
+        ("--tokenizer nothing.json", "nothing.json"),
+        ("--tokenizer bpe --vocab_size 100", "100"),
+        ("--precision float16", "float16"),
+        ("--resume --run_dir nowhere", "nowhere"),
+    ],
+)
+def test_training_flags(flags: str, value: str, here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert value in sentence([*TRAIN, "frogs.txt", *flags.split()], capsys)
+
+
+@pytest.mark.parametrize(
+    ("flags", "value"),
+    [
+        (["--prompt", ""], "prompt"),
+        (["--prompt", "Once", "--top_k", "0"], "top_k is 0"),
+        (["--prompt", "Once", "--top_p", "1.5"], "1.5"),
+        (["--prompt", "Once", "--top_p", "0"], "top_p is 0"),
+        (["--prompt", "Once", "--temperature", "-1"], "-1"),
+        (["--prompt", "Once", "--max_new_tokens", "-3"], "-3"),
+        (["--prompt", "Once", "--run", "nowhere"], "nowhere"),
+        (["--prompt", "Once", "--device", "abacus"], "abacus"),
+    ],
+)
+def test_generate(flags: list[str], value: str, here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert value in sentence(["generate", *flags], capsys)
+
+
+def test_an_unknown_character(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    main([*TRAIN, "frogs.txt", "--run_dir", "r"])
+    capsys.readouterr()
+    assert "ß" in sentence(["generate", "--prompt", "5 ß", "--run", "r"], capsys)
+
+
+@pytest.mark.parametrize("name", ["model.safetensors", "config.json", "tokenizer.json"])
+@pytest.mark.parametrize("damage", ["missing", "cut short", "other"])
+def test_damaged_runs(name: str, damage: str, here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    main([*TRAIN, "frogs.txt", "--run_dir", "r"])
+    capsys.readouterr()
+    path = here / "r" / name
+    if damage == "missing":
+        path.unlink()
+    else:
+        path.write_bytes(path.read_bytes()[:50] if damage == "cut short" else b'{"format": "something else"}')
+    assert name in sentence(["generate", "--prompt", "5", "--run", "r"], capsys)
+
+
+def test_a_run_that_exists_is_not_overwritten(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    main([*TRAIN, "frogs.txt", "--run_dir", "r"])
+    capsys.readouterr()
+    before = {path.name: path.read_bytes() for path in (here / "r").iterdir() if path.is_file()}
+    assert "r" in sentence([*TRAIN, "frogs.txt", "--run_dir", "r"], capsys)
+    assert before == {path.name: path.read_bytes() for path in (here / "r").iterdir() if path.is_file()}
+
+
+def test_nothing_to_resume(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert "resume" in sentence([*TRAIN, "frogs.txt", "--resume"], capsys)
+
+
+def test_a_changed_setting_is_refused_by_name(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    main([*TRAIN, "frogs.txt", "--run_dir", "r"])
+    capsys.readouterr()
+    assert "lr" in sentence([*TRAIN, "frogs.txt", "--run_dir", "r", "--resume", "--lr", "0.5"], capsys)
+    assert "n_layer" in sentence([*TRAIN, "frogs.txt", "--run_dir", "r", "--resume", "--n_layer", "2"], capsys)
