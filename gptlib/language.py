@@ -22,7 +22,7 @@ def softmax(x: Float[Tensor, "..."], dim: int = -1) -> Float[Tensor, "..."]:
     exponentials = (x - x.amax(dim, keepdim=True)).exp()
     return exponentials / exponentials.sum(dim, keepdim=True)
 
-# %% ../notebooks/03_language_models.ipynb #e58ab123
+# %% ../notebooks/03_language_models.ipynb #6d8e96df
 def cross_entropy(
     logits: Float[Tensor, "... V"], targets: Int[Tensor, "..."], ignore_index: int = -1
 ) -> Float[Tensor, ""]:
@@ -37,9 +37,8 @@ def cross_entropy(
         raise ValueError(
             f"all {targets.numel()} targets are {ignore_index}, which marks padding: score at least one token"
         )
-    picked = logits.gather(-1, targets.where(keep, 0).unsqueeze(-1)).squeeze(-1)  # (...)
-    nats = logits.logsumexp(-1) - picked  # (...)
-    return nats.where(keep, 0).sum() / count
+    log_p = logits.log_softmax(-1).gather(-1, targets.where(keep, 0).unsqueeze(-1)).squeeze(-1)  # (...)
+    return -log_p.where(keep, 0).sum() / count
 
 # %% ../notebooks/03_language_models.ipynb #56bf45b1
 def perplexity(loss: float) -> float:
