@@ -25,6 +25,7 @@ from torch import nn
 
 from gptlib import training
 from gptlib._files import atomic_path
+from gptlib._run_folder import read_tree, restore, state_of, write_tree
 from gptlib.data import document_starts, encode_text, eval_batches, get_batch
 from gptlib.model import GPT, GPTConfig
 from gptlib.tokenizer import CharTokenizer
@@ -32,6 +33,7 @@ from gptlib.training import (
     AdamW,
     Muon,
     TrainConfig,
+    Trainer,
     clip_grad_norm,
     cosine_lr,
     decay_groups,
@@ -42,6 +44,7 @@ from gptlib.training import (
     orthogonalize,
     save_run,
     train,
+    update_once,
     updates_to_do,
     window_starts,
 )
@@ -319,6 +322,23 @@ def test_four_batches_of_eight_equal_one_of_thirty_two(kind: Any, monkeypatch: p
     assert math.isclose(histories[0][-1]["grad_norm"], histories[1][-1]["grad_norm"], rel_tol=1e-6)
 
 
+def test_scaled_gradients_are_clipped_after_they_are_scaled_back(tmp_path: Path) -> None:
+    """What float16 on a GPU needs, tried here in float32: scaling by a power of two must change nothing at all."""
+    runs = [Trainer(tiny(dropout=0.0), TOKENS, VAL, dataclasses.replace(CONFIG, grad_clip=0.1)) for _ in range(3)]
+    for run in runs[1:]:
+        run.scaler = torch.amp.GradScaler("cpu", init_scale=1024.0, growth_interval=2)
+    for run in runs[:2]:
+        for _ in range(3):
+            update_once(run)
+    assert torch.equal(flat(runs[0].model), flat(runs[1].model))
+    write_tree(tmp_path / "state", state_of(runs[1]))
+    restore(runs[2], read_tree(tmp_path / "state"))
+    assert runs[2].scaler.get_scale() == runs[1].scaler.get_scale() == 2048
+    for run in runs[1:]:
+        update_once(run)
+    assert torch.equal(flat(runs[1].model), flat(runs[2].model))
+
+
 @pytest.mark.parametrize("precision", ["bfloat16", "float32"])
 def test_mixed_precision_trains_and_keeps_float32_weights(precision: Any) -> None:
     model = tiny()
@@ -426,6 +446,14 @@ def unbroken() -> tuple[torch.Tensor, History]:
     return flat(model), untimed(history)
 
 
+@pytest.fixture
+def listening() -> Iterator[None]:
+    """Ctrl-C as Python has it by default: what runs in the background of a shell is started with deaf ears."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
 def ctrl_c_after(steps: int, monkeypatch: pytest.MonkeyPatch) -> None:
     """Sends the signal in the middle of an update, between the steps of the two optimizers."""
     done, original = [], Muon.step
@@ -439,6 +467,7 @@ def ctrl_c_after(steps: int, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(Muon, "step", step)
 
 
+@pytest.mark.usefixtures("listening")
 @pytest.mark.parametrize("step", [1, 5, 7])
 def test_ctrl_c_in_an_update_saves_whole_updates(
     tmp_path: Path, step: int, monkeypatch: pytest.MonkeyPatch, unbroken: tuple[torch.Tensor, History]
@@ -454,6 +483,7 @@ def test_ctrl_c_in_an_update_saves_whole_updates(
     assert untimed(resumed) == unbroken[1] and torch.equal(flat(gone_on), unbroken[0])
 
 
+@pytest.mark.usefixtures("listening")
 def test_a_second_ctrl_c_stops_at_once_and_the_run_stays_usable(tmp_path: Path, monkeypatch: Any) -> None:
     def press_twice(*arguments: Any, **more: Any) -> None:
         for _ in range(2):
