@@ -63,20 +63,24 @@ class GPTConfig:
         for name in ("bias", "tied"):
             _require(isinstance(getattr(self, name), bool), name, getattr(self, name), "give True or False")
 
-# %% ../notebooks/07_model.ipynb #f976fab9
+# %% ../notebooks/07_model.ipynb #04947797
 def initialise(model: "GPT") -> None:
     """Begin small: weights from a normal with std 0.02, biases 0, norms 1 (Radford et al. 2018, section 4.1).
 
-    What adds to the residual stream is made smaller by the root of 2L, the number of additions, so that the stream
-    does not grow with depth (Radford et al. 2019, section 2.3; lesson 07_model).
+    What the MLPs add to the residual stream is made smaller by the root of 2L, the number of additions, so that the
+    stream does not grow with depth (Radford et al. 2019, section 2.3). What attention adds begins as a copy of what it
+    looks at, divided by L: the output map undoes the value map, a random rotation (lesson 07_model).
     """
-    residual = 0.02 / math.sqrt(2 * model.config.n_layer)
+    C, L = model.config.n_embd, model.config.n_layer
     for name, p in model.named_parameters():
         if p.dim() == 2:
-            adds = name.endswith(("attention.out.weight", "mlp.down.weight"))
-            nn.init.normal_(p, std=residual if adds else 0.02)
+            nn.init.normal_(p, std=0.02 / math.sqrt(2 * L) if name.endswith("mlp.down.weight") else 0.02)
         else:
             nn.init.constant_(p, 0.0 if name.endswith("bias") else 1.0)
+    with torch.no_grad():
+        for block in model.blocks:
+            read = nn.init.orthogonal_(block.attention.qkv.weight[2 * C :])  # (C, C), the value map
+            block.attention.out.weight.copy_(read.T / L)
 
 # %% ../notebooks/07_model.ipynb #7fb27162
 def check_ids(idx: Tensor, past: int, block_size: int) -> None:

@@ -74,4 +74,5 @@ if __name__ == "__main__":
     with tempfile.TemporaryDirectory() as folder:
         commands = [command(seed, Path(folder)) for seed in seeds]
     curves = [curve(optimizer) for optimizer in optimizers]
-    keep("train_tales", {"commands": commands, "runs": curves, "floor_nats_per_token": curves[0]["floor"] if curves else None})
+    floor = curves[0]["floor"] if curves else None
+    keep("train_tales", {"commands": commands, "runs": curves, "floor_nats_per_token": floor})
