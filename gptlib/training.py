@@ -199,7 +199,7 @@ def window_starts(tokens: Integer[np.ndarray, " N"], tokenizer: Any, block_size:
 class TrainConfig:
     """How to train (lesson 08_training). Frozen; a `ValueError` names the field that cannot be so."""
 
-    epochs: float = 5.0  # one epoch sees as many tokens as the training text has
+    epochs: float = 6.0  # one epoch sees as many tokens as the training text has
     max_steps: int | None = None  # if given, this many updates, whatever `epochs` says
     batch_size: int = 16  # windows per forward pass: what fits into memory
     accumulation: int = 1  # forward passes per update: a larger batch without more memory
@@ -209,7 +209,7 @@ class TrainConfig:
     min_lr: float = 0.02  # where the cosine ends, as a share of the peak
     warmup_steps: int = 30  # updates until the peak: the first gradients are large and say little
     betas: tuple[float, float] = (0.9, 0.95)  # AdamW's memory for the gradient and for its square
-    weight_decay: float = 0.1  # share of the learning rate by which matrices shrink in each update
+    weight_decay: float = 0.4  # share of the learning rate by which matrices shrink in each update
     grad_clip: float = 1.0  # the longest gradient that is used as it is
     precision: Literal["float32", "bfloat16", "float16"] = "float32"  # of the products; the weights stay float32
     device: str = "auto"  # auto: what GPTLIB_DEVICE says, else cuda if there is one, else cpu

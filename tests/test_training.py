@@ -54,7 +54,9 @@ TEXT = "\n<|endoftext|>\n".join(f"{a} saw {b} and ran" for a in WORDS for b in W
 TOKENIZER = CharTokenizer.train(TEXT)
 TOKENS = encode_text(TEXT * 3, TOKENIZER)
 VAL = encode_text(TEXT, TOKENIZER)
+# What the tests rely on is written out, so that the defaults may change.
 CONFIG = TrainConfig(max_steps=20, batch_size=3, accumulation=2, eval_every=5, warmup_steps=3, device="cpu")
+CONFIG = dataclasses.replace(CONFIG, lr=3e-3, muon_lr=0.02, min_lr=0.1, weight_decay=0.0, betas=(0.9, 0.95), seed=0)
 
 History = list[dict[str, float]]
 
@@ -587,6 +589,7 @@ def test_a_file_is_whole_or_as_before(tmp_path: Path) -> None:
 
 PROGRAM = """
 import sys
+from dataclasses import replace
 from pathlib import Path
 import numpy as np
 import torch
@@ -599,6 +602,7 @@ tokens, val = np.load(folder / "tokens.npy"), np.load(folder / "val.npy")
 tokenizer = load_tokenizer(folder / "tokenizer.json")
 model = GPT(GPTConfig(tokenizer.vocab_size, block_size=12, n_layer=2, n_head=2, n_embd=16, dropout=0.1))
 config = TrainConfig(max_steps=100_000, batch_size=3, accumulation=2, eval_every=1, warmup_steps=3, device="cpu")
+config = replace(config, lr=3e-3, muon_lr=0.02, min_lr=0.1, weight_decay=0.0, betas=(0.9, 0.95), seed=0)
 begun = (run / "state" / "last.safetensors").exists()
 train(model, tokens, val, config, tokenizer=tokenizer, run_dir=run, resume=begun)
 """
