@@ -69,7 +69,7 @@ def initialise(model: "GPT") -> None:
 
     What the MLPs add to the residual stream is made smaller by the root of 2L, the number of additions, so that the
     stream does not grow with depth (Radford et al. 2019, section 2.3). What attention adds begins as a copy of what it
-    looks at, divided by L: the output map undoes the value map, a random rotation (lesson 07_model).
+    looks at: the output map undoes the value map, a random rotation (lesson 07_model).
     """
     C, L = model.config.n_embd, model.config.n_layer
     for name, p in model.named_parameters():
@@ -80,7 +80,7 @@ def initialise(model: "GPT") -> None:
     with torch.no_grad():
         for block in model.blocks:
             read = nn.init.orthogonal_(block.attention.qkv.weight[2 * C :])  # (C, C), the value map
-            block.attention.out.weight.copy_(read.T / L)
+            block.attention.out.weight.copy_(read.T)
 
 # %% ../notebooks/07_model.ipynb #7fb27162
 def check_ids(idx: Tensor, past: int, block_size: int) -> None:

@@ -209,7 +209,7 @@ class TrainConfig:
     min_lr: float = 0.02  # where the cosine ends, as a share of the peak
     warmup_steps: int = 30  # updates until the peak: the first gradients are large and say little
     betas: tuple[float, float] = (0.9, 0.95)  # AdamW's memory for the gradient and for its square
-    weight_decay: float = 0.4  # share of the learning rate by which matrices shrink in each update
+    weight_decay: float = 0.2  # share of the learning rate by which matrices shrink in each update
     grad_clip: float = 1.0  # the longest gradient that is used as it is
     precision: Literal["float32", "bfloat16", "float16"] = "float32"  # of the products; the weights stay float32
     device: str = "auto"  # auto: what GPTLIB_DEVICE says, else cuda if there is one, else cpu

@@ -9,9 +9,9 @@ weights with AdamW, at a rate that suits it; `plain` begins with random value an
 
 import json
 import math
+import shutil
 import subprocess
 import sys
-import tempfile
 import time
 from dataclasses import replace
 from pathlib import Path
@@ -29,7 +29,8 @@ from gptlib.training import TrainConfig, train
 
 def command(seed: int, folder: Path) -> dict[str, float]:
     """Run `gptlib train --seed` with its defaults; what its evaluation says, and the seconds of the whole process."""
-    run = folder / f"seed{seed}"
+    run = folder / f"bench_seed{seed}"
+    shutil.rmtree(run, ignore_errors=True)
     began = time.perf_counter()
     argv = [sys.executable, "-m", "gptlib", "train", "--seed", str(seed), "--run_dir", str(run)]
     subprocess.run(argv, check=True, stderr=subprocess.DEVNULL)
@@ -77,7 +78,6 @@ def curve(kind: str, seed: int = 0) -> dict[str, object]:
 if __name__ == "__main__":
     seeds = range(int(option(sys.argv, "--seeds", "3")))
     kinds = [name for name in option(sys.argv, "--curves", "muon,adamw,plain").split(",") if name]
-    with tempfile.TemporaryDirectory() as folder:
-        commands = [command(seed, Path(folder)) for seed in seeds]
+    commands = [command(seed, Path("runs")) for seed in seeds]
     curves = [curve(kind) for kind in kinds]
     keep("train_tales", {"commands": commands, "runs": curves, "floor_nats_per_token": curves[0]["floor"]})
