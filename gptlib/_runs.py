@@ -28,9 +28,14 @@ def find_run(run: str | Path | None = None) -> Path:
     """`run` itself, or the newest below `runs/`, or else the model trained on the tales that ships with the package."""
     if run is None:
         return newest_run() or shipped()
-    if run == "tales" and not Path("tales").exists():
+    if str(run) == "tales" and not Path(run).exists():
         return shipped()
     return Path(run)
+
+
+def label(run_dir: Path) -> str:
+    """What to call a run when talking to its user."""
+    return "the model that ships with gptlib" if run_dir == shipped() else str(run_dir)
 
 
 def load(run: str | Path = "tales", device: "str | torch.device" = "cpu") -> "tuple[GPT, CharTokenizer | BPETokenizer]":

@@ -24,7 +24,7 @@ import tyro
 from gptlib import __version__
 from gptlib._files import write_json
 from gptlib._run_folder import read_config
-from gptlib._runs import RUNS, find_run, load, shipped
+from gptlib._runs import RUNS, find_run, label, load, shipped
 from gptlib.data import documents, encode_text, load_text, pick_device, split_text
 from gptlib.language import bits_per_byte, perplexity
 from gptlib.model import GPT, GPTConfig, count_parameters, flops_per_token
@@ -211,7 +211,7 @@ def run_eval(args: Eval) -> None:
         raise ValueError(f"{run_dir} does not say what it was trained on: name a text with --data_path")
     text = load_text(data_path) if args.data_path else split_text(load_text(data_path))[1]
     result = {"run": str(run_dir), "data_path": data_path, **measure(model, tokenizer, text, data_path == "tales")}
-    print(json.dumps(result) if args.json else f"{run_dir} on {data_path}: {in_words(result)}")
+    print(json.dumps(result) if args.json else f"{label(run_dir)} on {data_path}: {in_words(result)}")
 
 
 def measure(model: GPT, tokenizer: Tokenizer, text: str, is_tales: bool) -> dict[str, float]:
@@ -260,7 +260,7 @@ def add_facts(run_dir: Path, **facts: Any) -> None:
 def run_generate(args: Generate) -> None:
     run_dir = find_run(args.run)
     model, tokenizer = load(run_dir, device=device_of(args.device))
-    print(f"[{run_dir}]", file=sys.stderr, flush=True)
+    print(f"[{label(run_dir)}]", file=sys.stderr, flush=True)
     generator = torch.Generator()
     if args.seed is None:
         generator.seed()
@@ -289,7 +289,7 @@ def run_info(args: Info) -> None:
     run_dir = find_run(args.run)
     model, tokenizer = load(run_dir)
     config = read_config(run_dir)
-    print(f"{run_dir}: gptlib {__version__}, {count_parameters(model):,} parameters, {type(tokenizer).__name__}")
+    print(f"{label(run_dir)}: gptlib {__version__}, {count_parameters(model):,} parameters, {type(tokenizer).__name__}")
     for title, values in config.items():
         if isinstance(values, dict):
             print(title + "".join(f"\n  {name:13} {value}" for name, value in values.items()))
