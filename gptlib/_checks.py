@@ -23,9 +23,15 @@ def require(owner: Any, names: str, good: Callable[[Any], bool], wanted: str) ->
 
 
 def check_fits(model: GPT, texts: Sequence[np.ndarray], precision: str, device: torch.device) -> None:
-    """`ValueError` for float16 without a GPU, and for token ids that the model does not know."""
+    """`ValueError` for float16 without a GPU, for texts too short, and for token ids that the model does not know."""
     if precision == "float16" and device.type != "cuda":
         raise ValueError(f"precision is 'float16' and the device {device}: it needs cuda; choose bfloat16 or float32")
+    for name, tokens, needed in zip(("training", "validation"), texts, (model.config.block_size + 1, 2), strict=True):
+        if len(tokens) < needed:
+            raise ValueError(
+                f"the {name} text has {len(tokens)} tokens and needs at least {needed} (the context is "
+                f"{model.config.block_size}): use a longer text or a smaller block_size"
+            )
     largest, known = max(int(tokens.max(initial=0)) for tokens in texts), model.config.vocab_size
     if largest >= known:
         raise ValueError(f"the text has the id {largest}, and the model knows {known}: use one tokenizer for both")
