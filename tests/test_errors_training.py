@@ -75,9 +75,9 @@ def test_a_token_that_the_model_does_not_know() -> None:
 
 
 def test_a_text_shorter_than_a_block() -> None:
-    with pytest.raises(ValueError, match="a block of 12 tokens"):
+    with pytest.raises(ValueError, match="the training text has 10 tokens and needs at least 13"):
         train(tiny(), TOKENS[:10], VAL, SHORT)
-    with pytest.raises(ValueError, match="a text of 1 tokens"):
+    with pytest.raises(ValueError, match="the validation text has 1 tokens"):
         train(tiny(), TOKENS, VAL[:1], SHORT)
 
 
