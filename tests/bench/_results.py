@@ -1,5 +1,6 @@
 """Keep what a bench measured, with the command, the commit and the machine it was measured on."""
 
+import gc
 import json
 import os
 import platform
@@ -11,13 +12,11 @@ from statistics import median
 from time import perf_counter
 from typing import Any
 
-import torch
-
 HERE = Path(__file__).resolve().parent
 
 
-def keep(name: str, result: Mapping[str, Any]) -> Path:
-    """Write `results/<name>.json` and print it."""
+def keep(name: str, result: Mapping[str, Any], table: str | None = None) -> Path:
+    """Write `results/<name>.json` and print it, or a table in its place."""
     commit = subprocess.run(["git", "rev-parse", "--short", "HEAD"], cwd=HERE, capture_output=True, text=True)
     about = {
         "command": " ".join(["python", Path(sys.argv[0]).name, *sys.argv[1:]]),
@@ -25,17 +24,22 @@ def keep(name: str, result: Mapping[str, Any]) -> Path:
         "machine": {
             "cpu": cpu_name(),
             "cores": os.cpu_count(),
-            "threads": torch.get_num_threads(),
             "python": platform.python_version(),
-            "torch": torch.__version__,
+            **about_torch(),
         },
     }
     path = HERE / "results" / f"{name}.json"
     path.parent.mkdir(exist_ok=True)
     text = json.dumps({**about, **result}, indent=2) + "\n"
     path.write_text(text, encoding="utf-8", newline="\n")
-    print(f"{path.relative_to(HERE.parent.parent)}:\n{text}")
+    print(f"{path.relative_to(HERE.parent.parent)}:\n{table or text}")
     return path
+
+
+def about_torch() -> dict[str, Any]:
+    """Its version and threads, if the bench uses it: to import it here would slow down what does without."""
+    torch = sys.modules.get("torch")
+    return {"threads": torch.get_num_threads(), "torch": torch.__version__} if torch else {}
 
 
 def cpu_name() -> str:
@@ -60,6 +64,19 @@ def take_turns(tasks: Mapping[str, Callable[[], Any]], rounds: int, calls: int =
                 task()
             seconds[name].append((perf_counter() - began) / calls)
     return {name: median(times) * 1e3 for name, times in seconds.items()}
+
+
+def race(makers: Mapping[str, Callable[[], Callable[[], Any]]], rounds: int) -> dict[str, list[float]]:
+    """Seconds of each task in each round, by turns. Its maker gives a new task every time, so nothing is remembered."""
+    seconds: dict[str, list[float]] = {name: [] for name in makers}
+    for _ in range(rounds):
+        for name, make in makers.items():
+            task = make()
+            gc.collect()
+            began = perf_counter()
+            task()
+            seconds[name].append(perf_counter() - began)
+    return seconds
 
 
 def option(arguments: Sequence[str], name: str, default: str | None = None) -> str | None:
