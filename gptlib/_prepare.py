@@ -1,0 +1,556 @@
+"""Turn a text of any size into a tokenizer and two token files, on all cores; a stop at any moment costs little.
+
+The text is cut into pieces at places where the ids of the pieces, joined, are the ids of the whole. Worker processes
+encode them, each piece into a file of its own, and at the end the files are joined. Whoever calls again after a stop
+goes on with the pieces that are missing. Nothing here imports torch, which would cost each process 200 MB.
+"""
+
+import hashlib
+import json
+import math
+import os
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor, as_completed
+from contextlib import suppress
+from dataclasses import asdict, dataclass
+from functools import cache
+from io import BytesIO
+from itertools import pairwise
+from pathlib import Path
+from queue import SimpleQueue
+from typing import Any, BinaryIO, Literal
+
+import numpy as np
+import regex
+from tqdm import tqdm
+
+from gptlib._files import atomic_path, write_json
+from gptlib._texts import CORPORA, MARK_LINE, decoded, files_of, is_gzip, text_blocks
+from gptlib._token_files import HEADER_BYTES, check_maker, ids_dtype, make_header, read_header, write_tokens
+from gptlib.tokenizer import END_OF_TEXT, BPETokenizer, CharTokenizer, Tokenizer, load_tokenizer
+
+FORMAT = "gptlib prepared 1"
+PIECE_BYTES = 2**22
+LARGEST_VAL = 10_000_000  # bytes: more than that makes an evaluation slow and no better
+PARTS = ("train", "val")
+DESCRIBED = "prepare.json"
+WORK = "unfinished"  # below the folder, while there is something left to do
+SAMPLE_BLOCK = 2**20
+Engine = Literal["auto", "own", "tiktoken"]
+
+# ---- where a text may be cut
+
+# Before a space or line end between two visible characters a new chunk of the tokenizer begins, whatever stands around.
+# Beside < and > an end mark could be near. Half a character at the edge of a window is a surrogate, and unknown.
+WITHIN = r"[^\s>\ud800-\udfff](?=(?: |\r?\n)[^\s<\ud800-\udfff])"
+BEGIN = rf"[\r\n]{re.escape(END_OF_TEXT)}[\r\n]+(?=[^\s<\ud800-\udfff])"
+SAFE_PLACE = re.compile(f"{WITHIN}|{BEGIN}")
+DOCUMENT_BEGINS = re.compile(BEGIN)
+WINDOW = 2**16
+OVERLAP = 64  # bytes that two windows share, so that a place at the edge of one is whole in the other
+
+
+def places_in(file: BinaryIO, begin: int, end: int, pattern: re.Pattern[str]) -> Iterator[int]:
+    """The places between two bytes of a file where `pattern` allows a cut, the first ones first."""
+    file.seek(begin)
+    text = file.read(end - begin).decode("utf-8", "surrogateescape")
+    done = 0
+    for found in pattern.finditer(text):
+        begin += len(text[done : found.end()].encode("utf-8", "surrogateescape"))
+        done = found.end()
+        yield begin
+
+
+def next_place(file: BinaryIO, start: int, end: int, pattern: re.Pattern[str]) -> int:
+    """The first place behind `start` where the text may be cut, or `end`."""
+    for begin in range(start, end, WINDOW - OVERLAP):
+        for place in places_in(file, begin, min(begin + WINDOW, end), pattern):
+            return place
+    return end
+
+
+def last_place(file: BinaryIO, end: int, pattern: re.Pattern[str]) -> int:
+    """The last place up to `end` where the text may be cut, or 0."""
+    for stop in range(end, 0, OVERLAP - WINDOW):
+        places = list(places_in(file, max(0, stop - WINDOW), stop, pattern))
+        if places:
+            return places[-1]
+    return 0
+
+
+def cuts(file: BinaryIO, begin: int, end: int, size: int, pattern: re.Pattern[str]) -> list[int]:
+    """Where pieces of at least `size` bytes begin, and `end`."""
+    found = [begin]
+    while found[-1] < end:
+        found.append(next_place(file, found[-1] + size, end, pattern) if found[-1] + size < end else end)
+    return found
+
+
+def has_documents(path: Path) -> bool:
+    """Whether some line holds only the end mark, so that the text is made of documents."""
+    mark = END_OF_TEXT.encode()
+    line = re.compile(rb"[\r\n]%b[\r\n]" % re.escape(mark))
+    before = b"\n"
+    with path.open("rb") as file:
+        while block := file.read(2**20):
+            window = before + block.removeprefix(b"\xef\xbb\xbf" if before == b"\n" else b"")
+            if mark in window and line.search(window):
+                return True
+            before = window[-len(mark) - 1 :]
+    return line.search(before + b"\n") is not None
+
+
+def split_place(path: Path, val_fraction: float, marked: bool) -> int:
+    """The byte where the validation part begins: between two documents if there are several."""
+    size = path.stat().st_size
+    wanted = size - int(min(size * val_fraction, LARGEST_VAL))
+    with path.open("rb") as file:
+        for pattern in (DOCUMENT_BEGINS, SAFE_PLACE)[not marked :]:
+            near = [last_place(file, wanted, pattern), next_place(file, wanted, size, pattern)]
+            near = [place for place in near if 0 < place < size]
+            if near:
+                return min(near, key=lambda place: abs(place - wanted))
+    raise ValueError(f"the {size} bytes of {str(path)!r} cannot be split at {val_fraction}: use a longer text")
+
+
+# ---- one piece
+
+
+@dataclass(frozen=True)
+class Piece:
+    """Some bytes of a text, which may be the first or the last of their part; `marked` if there are end marks in it."""
+
+    begin: int
+    end: int
+    first: bool
+    last: bool
+    marked: bool
+
+
+def read_piece(path: Path, begin: int, end: int) -> str:
+    """The text of some bytes of a file, as `load_text` gives it; ValueError if they are no text."""
+    with path.open("rb") as file:
+        file.seek(begin)
+        content = file.read(end - begin)
+    return "".join(decoded(BytesIO(content), path, begin))
+
+
+def stretches(text: str, piece: Piece) -> Iterator[str | None]:
+    """What a piece holds of each document, and None for each end mark, as `encode_text` sets them.
+
+    Line ends beside a mark belong to it. A document that goes on in the next piece gets its mark there.
+    """
+    if not piece.marked:
+        yield text
+        return
+    if piece.first:
+        yield None
+    parts = MARK_LINE.split(text)
+    for i, part in enumerate(parts):
+        begins, ends = i > 0 or piece.first, i < len(parts) - 1 or piece.last
+        part = part.lstrip("\n") if begins else part
+        part = part.rstrip("\n") if ends else part
+        if part:
+            yield part
+            if ends:
+                yield None
+
+
+def encode_piece(text: str, piece: Piece, tokenizer: Any, encode: Callable[[str], Any]) -> tuple[np.ndarray, int]:
+    """The ids of a piece, and how many bytes of text they stand for."""
+    dtype = ids_dtype(tokenizer.vocab_size)
+    n_bytes, parts = 0, [np.empty(0, dtype)]
+    for stretch in stretches(text, piece):
+        parts.append(np.array([tokenizer.end_id] if stretch is None else encode(stretch), dtype=dtype))
+        n_bytes += len(stretch.encode()) if stretch else 0
+    return np.concatenate(parts), n_bytes
+
+
+# ---- the engines
+
+
+def choose_engine(engine: Engine, tokenizer: Any) -> Engine:
+    """`tiktoken` or `own`; "auto" takes tiktoken where it is installed and gives the same ids."""
+    if engine == "own":
+        return "own"
+    try:
+        if not isinstance(tokenizer, BPETokenizer) or tokenizer.places is None:
+            raise ValueError(f"tiktoken cannot stand for {tokenizer!r}: choose the engine own or auto")
+        tokenizer.to_tiktoken()
+    except (ImportError, ValueError):
+        if engine == "tiktoken":
+            raise
+        return "own"
+    return "tiktoken"
+
+
+def make_encode(engine: Engine, tokenizer: Any) -> Callable[[str], Any]:
+    """The function that encodes one stretch of text: ours, or tiktoken's where both are known to agree."""
+    if engine == "own":
+        return tokenizer.encode
+    encoding = tokenizer.to_tiktoken()
+
+    def encode(text: str) -> Any:
+        agree = (text.isascii() or disputed().isdisjoint(text)) and not LONG_GAP.search(text)
+        return encoding.encode_to_numpy(text, disallowed_special=()) if agree else tokenizer.encode(text)
+
+    return encode
+
+
+LONG_GAP = regex.compile(r"\s{10000}")  # tiktoken's regular expression gives up over a million
+
+
+@cache
+def disputed() -> frozenset[str]:
+    """The characters that tiktoken's regular expressions class otherwise than ours: each knows its own Unicode."""
+    import tiktoken
+
+    every = "".join(map(chr, [*range(0xD800), *range(0xE000, sys.maxunicode + 1)]))
+    ranks = {bytes([b]): b for b in range(256)}
+    found: set[str] = set()
+    for kind in (r"\p{L}", r"\p{N}", r"\s"):  # an encoding of bytes that drops all but one kind of character
+        theirs = tiktoken.Encoding(kind, pat_str=kind, mergeable_ranks=ranks, special_tokens={})
+        kept = theirs.encode_to_numpy(every, disallowed_special=()).astype(np.uint8).tobytes().decode("utf-8")
+        found |= set(kept) ^ set(regex.findall(kind, every))
+    return frozenset(found)
+
+
+# ---- a worker process
+
+
+def work(tokenizer_file: str, engine: Engine) -> None:
+    """Encode the pieces that come in as lines of JSON, and answer each with a line, until the parent is gone."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches every process of a terminal: the parent decides
+    tasks: SimpleQueue[dict[str, Any]] = SimpleQueue()
+    threading.Thread(target=listen, args=(tasks,), daemon=True).start()
+    tokenizer = load_tokenizer(tokenizer_file)
+    encode = make_encode(engine, tokenizer)
+    while True:
+        task = tasks.get()
+        piece, done = Piece(**task["piece"]), Path(task["done"])
+        try:
+            text = read_piece(Path(task["path"]), piece.begin, piece.end)
+            tokens, n_bytes = encode_piece(text, piece, tokenizer, encode)
+            own = done.with_name(f"{done.name}.{os.getpid()}")  # a name that no worker of an earlier call still uses
+            write_tokens(own, tokens, tokenizer.fingerprint, n_bytes).replace(done)
+            answer = {}
+        except (ValueError, OSError) as error:
+            answer = {"error": str(error)}
+        print(json.dumps(answer), flush=True)
+
+
+def listen(tasks: "SimpleQueue[dict[str, Any]]") -> None:
+    """Take in tasks; when no more can come the parent is gone, and so is the process, in the middle of a piece too."""
+    for line in sys.stdin:
+        tasks.put(json.loads(line))
+    os._exit(0)
+
+
+class Worker:
+    """A process that encodes one piece after the other."""
+
+    def __init__(self, tokenizer_file: Path, engine: Engine):
+        here = str(Path(__file__).resolve().parent.parent)
+        found = {"PYTHONPATH": os.pathsep.join(filter(None, [here, os.environ.get("PYTHONPATH")]))}
+        command = [sys.executable, "-m", "gptlib._prepare", str(tokenizer_file), engine]
+        pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "encoding": "utf-8"}
+        self.process = subprocess.Popen(command, env=os.environ | found, **pipes)
+
+    def encode(self, path: Path, piece: Piece, done: Path) -> None:
+        """Have a piece encoded into the file `done`; ValueError with what the worker says is wrong with it."""
+        task = {"path": str(path), "piece": asdict(piece), "done": str(done)}
+        try:
+            print(json.dumps(task), file=self.process.stdin, flush=True)
+            answer = self.process.stdout.readline()
+        except OSError:  # a broken pipe
+            answer = ""
+        if not answer:
+            raise ValueError(
+                f"a worker process was ended from outside (exit code {self.process.wait()}), for want of memory maybe: "
+                f"the same command goes on where it stopped, with fewer --workers if you like"
+            )
+        if error := json.loads(answer).get("error"):
+            raise ValueError(error)
+
+    def stop(self) -> None:
+        """End the process, whatever it is doing."""
+        self.process.kill()
+        self.process.wait()
+        self.process.stdin.close()
+        self.process.stdout.close()
+
+
+def encode_pieces(
+    path: Path, todo: Sequence[tuple[Piece, Path]], tokenizer_file: Path, engine: Engine, n_workers: int, bar: tqdm
+) -> None:
+    """Encode pieces of a text into files, all workers at once; the first error ends all of them."""
+    workers = [Worker(tokenizer_file, engine) for _ in range(min(n_workers, len(todo)))]
+    free: SimpleQueue[Worker] = SimpleQueue()
+    for worker in workers:
+        free.put(worker)
+
+    def encode(piece: Piece, done: Path) -> int:
+        worker = free.get()
+        try:
+            worker.encode(path, piece, done)
+        finally:
+            free.put(worker)
+        return piece.end - piece.begin
+
+    pool = ThreadPoolExecutor(max(1, len(workers)))
+    try:
+        for future in as_completed([pool.submit(encode, *task) for task in todo]):
+            bar.update(future.result())
+    finally:
+        for worker in workers:
+            worker.stop()
+        pool.shutdown(cancel_futures=True)
+
+
+# ---- the folder
+
+
+@dataclass(frozen=True)
+class Report:
+    """What a folder of prepared tokens holds, and how long this call took over it."""
+
+    folder: Path
+    tokenizer: Tokenizer
+    headers: dict[str, dict[str, Any]]  # of `train` and `val`
+    seconds: float
+    was_finished: bool
+
+
+def is_prepared(folder: Path) -> bool:
+    """Whether `prepare` has written into this folder."""
+    return (folder / DESCRIBED).is_file()
+
+
+def is_finished(folder: Path) -> bool:
+    """Whether it came to its end: the files appear whole, and the last of them last."""
+    return all((folder / name).is_file() for name in ("tokenizer.json", "train.tokens", "val.tokens"))
+
+
+def read_prepared(folder: Path) -> tuple[Tokenizer, dict[str, dict[str, Any]]]:
+    """The tokenizer of a prepared folder, and the headers of its token files; ValueError if something does not fit."""
+    if not is_finished(folder):
+        source = json.loads((folder / DESCRIBED).read_text(encoding="utf-8")).get("source")
+        raise ValueError(f"{folder} is only half prepared: go on with gptlib prepare {source} --out {folder}")
+    tokenizer = load_tokenizer(folder / "tokenizer.json")
+    headers = {part: read_header(folder / f"{part}.tokens") for part in PARTS}
+    for part, header in headers.items():
+        check_maker(folder / f"{part}.tokens", header, tokenizer)
+    return tokenizer, headers
+
+
+def describe(source: str | Path, **settings: Any) -> dict[str, Any]:
+    """What decides the bytes of a prepared folder: the source as it is now, and the settings."""
+    files = files_of(source)
+    stamps = [(str(file.resolve()), file.stat().st_size, file.stat().st_mtime_ns) for file in files]
+    name = str(source) if source in CORPORA else str(Path(source).resolve())
+    about = {"source": name, "bytes": sum(size for _, size, _ in stamps)}
+    return {"format": FORMAT, **about, "files": hashlib.sha256(json.dumps(stamps).encode()).hexdigest(), **settings}
+
+
+def claim(folder: Path, wanted: dict[str, Any]) -> None:
+    """`ValueError` if a folder holds something else than the beginning or the end of what is wanted."""
+    if folder.exists() and not folder.is_dir():
+        raise ValueError(f"{folder} is a file, and a folder is needed: name another with --out")
+    if not is_prepared(folder):
+        shutil.rmtree(folder / WORK, ignore_errors=True)  # stopped before it was known what it was to be
+        if folder.is_dir() and any(not path.name.startswith(".") for path in folder.iterdir()):
+            raise ValueError(f"the folder {folder} holds other files: name another with --out")
+        return
+    try:
+        found = json.loads((folder / DESCRIBED).read_text(encoding="utf-8"))
+        differing = [name for name in {**wanted, **found} if wanted.get(name) != found.get(name)]
+    except (ValueError, TypeError):
+        raise ValueError(f"{folder / DESCRIBED} is damaged: remove the folder, or name another with --out") from None
+    if differing:
+        name = differing[0]
+        values = f"{name} is {found.get(name)!r} there and {wanted.get(name)!r} here"
+        raise ValueError(
+            f"the folder {folder} holds another preparation ({'its text has changed' if name == 'files' else values}): "
+            f"name another with --out, or remove that one"
+        )
+
+
+# ---- the whole
+
+
+def prepare(
+    source: str | Path,
+    out: str | Path,
+    *,
+    vocab_size: int = 8192,
+    tokenizer: str = "bpe",
+    val_fraction: float = 0.1,
+    sample_mb: float = 16,
+    workers: int | None = None,
+    engine: Engine = "auto",
+    piece_bytes: int = PIECE_BYTES,
+    progress: bool = False,
+) -> Report:
+    """Write `tokenizer.json`, `train.tokens` and `val.tokens` into the folder `out`, and go on where a stop left it.
+
+    `tokenizer` is "bpe", learned from `sample_mb` megabytes of the training part (0: all of it), "char", or a file.
+    The files do not depend on workers, engine, or stops. Raises `ValueError` and `FileNotFoundError` as `load_text`
+    does, and `ValueError` if `out` holds something else, which then stays as it is.
+    """
+    began, out = time.perf_counter(), Path(out)
+    given = None if tokenizer in ("bpe", "char") else load_tokenizer(tokenizer)
+    check(val_fraction, sample_mb, workers, engine, vocab_size if tokenizer == "bpe" else None)
+    settings: dict[str, Any] = {"val_fraction": val_fraction, "tokenizer": given.fingerprint if given else tokenizer}
+    if tokenizer == "bpe":
+        settings |= {"vocab_size": vocab_size, "sample_mb": sample_mb}
+    wanted = describe(source, **settings)
+    claim(out, wanted)
+    was_finished = is_prepared(out) and is_finished(out)
+    if not was_finished:
+        pattern = SAFE_PLACE if given is None or given.places else DOCUMENT_BEGINS
+        text, plan = begin(source, out, wanted, val_fraction, piece_bytes, pattern)
+        if not (out / "tokenizer.json").is_file():
+            with tqdm(desc="learning", unit="B", unit_scale=True, disable=not progress) as bar:
+                made = given or learn(text, plan, tokenizer, vocab_size, int(sample_mb * 1e6), bar)
+            with atomic_path(out / "tokenizer.json") as partial:
+                made.save(partial)
+        encode_all(text, plan, out, engine, workers or available_cores(), progress)
+        if describe(source, **settings) != wanted:
+            raise ValueError(f"{str(source)!r} was changed while it was read: remove the folder {out}, and start again")
+        for part in PARTS:
+            join(out, part, len(plan["cuts"][part]) - 1)
+    shutil.rmtree(out / WORK, ignore_errors=True)
+    return Report(out, *read_prepared(out), time.perf_counter() - began, was_finished)
+
+
+def check(val_fraction: float, sample_mb: float, workers: int | None, engine: str, vocab_size: int | None) -> None:
+    """`ValueError` for a setting that cannot be, before anything is written."""
+    if not 0 < val_fraction < 1:
+        raise ValueError(f"val_fraction is {val_fraction}: choose a number between 0 and 1, such as 0.1")
+    if not 0 <= sample_mb < math.inf:
+        raise ValueError(f"sample_mb is {sample_mb}: choose the megabytes to learn the tokenizer from, or 0 for all")
+    if workers is not None and workers < 1:
+        raise ValueError(f"workers is {workers}: choose 1 or more")
+    if engine not in ("auto", "own", "tiktoken"):
+        raise ValueError(f"engine is {engine!r}: choose auto, own or tiktoken")
+    if vocab_size is not None and vocab_size < 257:
+        raise ValueError(f"vocab_size is {vocab_size}, but 256 bytes and 1 special token need 257: raise it")
+
+
+def available_cores() -> int:
+    """How many processors this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def begin(
+    source: str | Path, out: Path, wanted: Any, val_fraction: float, piece_bytes: int, pattern: re.Pattern[str]
+) -> tuple[Path, Any]:
+    """The text as one plain file, and the plan. A source that cannot be prepared leaves nothing behind."""
+    try:
+        text = one_file(source, out / WORK)
+        plan = make_plan(text, out / WORK / "plan.json", val_fraction, piece_bytes, pattern)
+        write_json(out / DESCRIBED, wanted)
+    except Exception:
+        if not is_prepared(out):
+            shutil.rmtree(out / WORK, ignore_errors=True)
+            with suppress(OSError):
+                out.rmdir()
+        raise
+    return text, plan
+
+
+def one_file(source: str | Path, work: Path) -> Path:
+    """The source as one file of plain text: itself, or what is written below `work` from a gzip, folder or corpus."""
+    files = files_of(source)
+    if source not in CORPORA and files == [Path(source)] and not is_gzip(files[0]):
+        return files[0].resolve()
+    text = work / "text.txt"
+    if not text.is_file():
+        with atomic_path(text) as partial, partial.open("w", encoding="utf-8", newline="\n") as file:
+            file.writelines(text_blocks(source))
+    return text
+
+
+def make_plan(text: Path, file: Path, val_fraction: float, piece_bytes: int, pattern: re.Pattern[str]) -> Any:
+    """Where the pieces of both parts begin, kept in a file so that a later call has the same: `cuts` and `marked`."""
+    if not file.is_file():
+        size, marked = text.stat().st_size, has_documents(text)
+        border = split_place(text, val_fraction, marked)
+        with text.open("rb") as content:
+            found = {"train": cuts(content, 0, border, piece_bytes, pattern)}
+            found |= {"val": cuts(content, border, size, piece_bytes, pattern)}
+        write_json(file, {"marked": marked, "cuts": found})
+    return json.loads(file.read_text(encoding="utf-8"))
+
+
+def learn(text: Path, plan: Any, kind: str, vocab_size: int, sample_bytes: int, bar: tqdm) -> Tokenizer:
+    """A tokenizer of characters, from the whole text so that none is a stranger; or of bytes, from the first part."""
+    if kind == "char":
+        return CharTokenizer.train(sample(text, plan["cuts"]["val"][-1], plan["marked"], 0, bar))
+    return BPETokenizer.train(sample(text, plan["cuts"]["train"][-1], plan["marked"], sample_bytes, bar), vocab_size)
+
+
+def sample(text: Path, end: int, marked: bool, n_bytes: int, bar: tqdm) -> Iterator[str]:
+    """The first `end` bytes of a text, or `n_bytes` of them in blocks that lie evenly spread, without the marks."""
+    with text.open("rb") as file:
+        spans = list(pairwise(cuts(file, 0, end, SAMPLE_BLOCK, SAFE_PLACE)))
+    n_blocks = math.ceil(n_bytes / SAMPLE_BLOCK)
+    if 0 < n_blocks < len(spans):
+        spans = [spans[i * len(spans) // n_blocks] for i in range(n_blocks)]
+    bar.reset(sum(stop - begin for begin, stop in spans))
+    for begin, stop in spans:
+        piece = Piece(begin, stop, begin == 0, stop == end, marked)
+        yield from filter(None, stretches(read_piece(text, begin, stop), piece))
+        bar.update(stop - begin)
+
+
+def encode_all(text: Path, plan: Any, out: Path, engine: Engine, n_workers: int, progress: bool) -> None:
+    """Encode the pieces that no earlier call has."""
+    tokenizer = load_tokenizer(out / "tokenizer.json")
+    if plan["marked"]:
+        _ = tokenizer.end_id  # KeyError without one
+    engine = choose_engine(engine, tokenizer)
+    todo, total = [], 0
+    for part in PARTS:
+        edges = plan["cuts"][part]
+        total += edges[-1] - edges[0]
+        for i, (begin, end) in enumerate(pairwise(edges)):
+            done = piece_file(out, part, i)
+            if not done.is_file():
+                todo.append((Piece(begin, end, i == 0, end == edges[-1], plan["marked"]), done))
+    left = sum(piece.end - piece.begin for piece, _ in todo)
+    with tqdm(
+        desc="encoding", total=total, initial=total - left, unit="B", unit_scale=True, disable=not progress
+    ) as bar:
+        encode_pieces(text, todo, out / "tokenizer.json", engine, n_workers, bar)
+
+
+def piece_file(out: Path, part: str, i: int) -> Path:
+    """Where the ids of a piece wait for the others."""
+    return out / WORK / f"{part}-{i:06}.tokens"
+
+
+def join(out: Path, part: str, n_pieces: int) -> None:
+    """Put the ids of all pieces of a part behind one header."""
+    files = [piece_file(out, part, i) for i in range(n_pieces)]
+    headers = [read_header(file) for file in files]
+    count, n_bytes = (sum(header[name] for header in headers) for name in ("count", "text_bytes"))
+    if not n_bytes:
+        raise ValueError(f"the {part} part of the text holds nothing: use a longer text, or another val_fraction")
+    with atomic_path(out / f"{part}.tokens") as partial, partial.open("wb") as file:
+        file.write(make_header(count, headers[0]["dtype"], headers[0]["tokenizer"], n_bytes))
+        for path in files:
+            with path.open("rb") as piece:
+                piece.seek(HEADER_BYTES)
+                shutil.copyfileobj(piece, file)
+
+
+if __name__ == "__main__":
+    work(*sys.argv[1:])
