@@ -35,6 +35,24 @@ BYTES = {i: bytes([i]) for i in range(256)}
         (lambda: BPETokenizer(BYTES, [], [], "(a)|b"), ValueError, r"pattern '\(a\)\|b' has a group .*: write \(\?:"),
         (lambda: BPETokenizer({0: b"a"}, []), ValueError, "vocabulary lacks b'.x00': it needs all 256 bytes"),
         (lambda: BPETokenizer(BYTES, [(b"a", b"b")]), ValueError, "vocabulary lacks b'ab': .* what each merge makes"),
+        (
+            lambda: BPETokenizer(dict(enumerate([*BYTES.values(), b"abc", b"ab"])), [(b"ab", b"c"), (b"a", b"b")]),
+            ValueError,
+            "merge 0 joins b'ab', which none before it makes: keep the order of learning",
+        ),
+        (
+            lambda: BPETokenizer(
+                dict(enumerate([*BYTES.values(), b"ab", b"bc", b"abc", b"abcd"])),
+                [(b"a", b"b"), (b"b", b"c"), (b"a", b"bc"), (b"abc", b"d"), (b"ab", b"c")],
+            ),
+            ValueError,
+            "merge 4 makes b'abc', which one before it joins: keep the order of learning",
+        ),
+        (
+            lambda: BPETokenizer.train("a", 1_114_113),
+            ValueError,
+            "vocab_size is 1114113, but there are 1114112 characters for tokens: lower it",
+        ),
         (lambda: BPETokenizer(BYTES | {300: b"ab"}, []), ValueError, "257 ids .* must be 0 to 256: number them again"),
         (lambda: BPE.encode("a", {"<b>"}), ValueError, "'<b>' is no special token here: allow .* <.endoftext.>"),
         (lambda: BPE.encode("a", "some"), ValueError, "'some' is no special token here"),
@@ -64,12 +82,44 @@ def test_a_missing_or_foreign_text_file(tmp_path: Path) -> None:
     missing, latin = tmp_path / "no.txt", tmp_path / "latin.txt"
     latin.write_bytes("Zoë".encode("latin-1"))
     for train in (CharTokenizer.train, lambda path: BPETokenizer.train(path, 300)):
-        with pytest.raises(FileNotFoundError, match=r"there is no file .*no\.txt: check the path"):
+        with pytest.raises(FileNotFoundError, match=r"there is no file .*no\.txt.*: check the path"):
             train(missing)
-        with pytest.raises(FileNotFoundError, match="there is no file"):
-            train(tmp_path)
-        with pytest.raises(ValueError, match=r"latin\.txt is not UTF-8 text \(see byte 2\): save it as UTF-8"):
+        with pytest.raises(ValueError, match=r"the folder .* has no \.txt file with text in it"):
+            (tmp_path / "empty").mkdir(exist_ok=True)
+            train(tmp_path / "empty")
+        with pytest.raises(ValueError, match=r"latin\.txt' is not UTF-8 \(byte 2 is 0xeb\): save it as UTF-8"):
             train(latin)
+
+
+@pytest.mark.parametrize(
+    ("vocab", "merges", "sentence"),
+    [
+        (None, "a b\n", r"there is no file .*vocab\.json: give the paths of a vocab\.json and a merges\.txt"),
+        ("{}", None, r"there is no file .*merges\.txt: give the paths"),
+        ("{ half", "a b\n", r"vocab\.json is no vocabulary in the format of GPT-2: give its vocab\.json"),
+        ('["a"]', "a b\n", r"vocab\.json is no vocabulary"),
+        ('{"a b": 0}', "a b\n", r"vocab\.json is no vocabulary"),
+        ('{"a": "x"}', "a b\n", r"vocab\.json is no vocabulary"),
+        (
+            "{}",
+            "#version: 0.2\na b\nabc\n",
+            r"line 3 of .*merges\.txt is 'abc', not two tokens with a space between them",
+        ),
+        ("{}", "a b c\n", r"line 1 of .*merges\.txt is 'a b c', not two tokens"),
+        ("{}", "a \n", r"vocabulary lacks b'.x00'"),
+        ("{}", "a 한\n", r"line 1 of .*merges\.txt is 'a 한', not two tokens"),
+        ("{}", "a b\n", r"the vocabulary lacks b'.x00': it needs all 256 bytes"),
+    ],
+)
+def test_files_unlike_gpt2s(vocab: str | None, merges: str | None, sentence: str, tmp_path: Path) -> None:
+    """For two files given in the wrong order, a file of another kind, or a KeyError from deep inside."""
+    vocab_json, merges_txt = tmp_path / "vocab.json", tmp_path / "merges.txt"
+    for path, content in ((vocab_json, vocab), (merges_txt, merges)):
+        if content is not None:
+            path.write_text(content, encoding="utf-8", newline="\n")
+    with pytest.raises((ValueError, FileNotFoundError), match=sentence) as caught:
+        BPETokenizer.from_files(vocab_json, merges_txt)
+    assert caught.value.__cause__ is None and "\n" not in str(caught.value)
 
 
 def test_a_missing_tokenizer_file(tmp_path: Path) -> None:
@@ -94,6 +144,8 @@ def test_a_damaged_tokenizer_file(tokenizer: BPETokenizer | CharTokenizer, tmp_p
     if tokenizer is BPE:
         damaged += [json.dumps({**fields, "vocab": fields["vocab"][1:]}).encode()]
         damaged += [
+            json.dumps({**fields, "merges": ["q z"]}).encode(),
+            json.dumps({**fields, "merges": ["q"]}).encode(),
             json.dumps({**fields, "merges": [["q", "z"]]}).encode(),
             json.dumps({**fields, "vocab": [1]}).encode(),
         ]
@@ -114,7 +166,7 @@ def test_a_file_of_another_format(tmp_path: Path) -> None:
         (b'{"format": "x 2"}', "'x 2'"),
     ):
         path.write_bytes(content)
-        with pytest.raises(ValueError, match=f"has the format {found}, not 'gptlib tokenizer 1': give a file that"):
+        with pytest.raises(ValueError, match=f"has the format {found}, not 'gptlib tokenizer 2': give a file that"):
             load_tokenizer(path)
 
 
