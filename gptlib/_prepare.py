@@ -173,6 +173,13 @@ def encode_piece(text: str, piece: Piece, tokenizer: Any, encode: Callable[[str]
     return np.concatenate(parts), n_bytes
 
 
+def encode_to_done(path: Path, piece: Piece, done: Path, tokenizer: Any, encode: Callable[[str], Any]) -> None:
+    """Encode a piece of a text into the file `done`, whole or not at all."""
+    tokens, n_bytes = encode_piece(read_piece(path, piece.begin, piece.end), piece, tokenizer, encode)
+    own = done.with_name(f"{done.name}.{os.getpid()}")  # a name that no other process uses at the same time
+    write_tokens(own, tokens, tokenizer.fingerprint, n_bytes).replace(done)
+
+
 # ---- the engines
 
 
@@ -234,12 +241,8 @@ def work(tokenizer_file: str, engine: Engine) -> None:
     encode = make_encode(engine, tokenizer)
     while True:
         task = tasks.get()
-        piece, done = Piece(**task["piece"]), Path(task["done"])
         try:
-            text = read_piece(Path(task["path"]), piece.begin, piece.end)
-            tokens, n_bytes = encode_piece(text, piece, tokenizer, encode)
-            own = done.with_name(f"{done.name}.{os.getpid()}")  # a name that no worker of an earlier call still uses
-            write_tokens(own, tokens, tokenizer.fingerprint, n_bytes).replace(done)
+            encode_to_done(Path(task["path"]), Piece(**task["piece"]), Path(task["done"]), tokenizer, encode)
             answer = {}
         except (ValueError, OSError) as error:
             answer = {"error": str(error)}
@@ -400,7 +403,8 @@ def prepare(
 ) -> Report:
     """Write `tokenizer.json`, `train.tokens` and `val.tokens` into the folder `out`, and go on where a stop left it.
 
-    `tokenizer` is "bpe", learned from `sample_mb` megabytes of the training part (0: all of it), "char", or a file.
+    `tokenizer` is "bpe", learned from `sample_mb` megabytes of the training part (0: all of it), "char", or a file;
+    `workers` are processes, one per core if you do not say, and 0 encodes in this one.
     The files do not depend on workers, engine, or stops. Raises `ValueError` and `FileNotFoundError` as `load_text`
     does, and `ValueError` if `out` holds something else, which then stays as it is.
     """
@@ -421,7 +425,7 @@ def prepare(
                 made = given or learn(text, plan, tokenizer, vocab_size, int(sample_mb * 1e6), bar)
             with atomic_path(out / "tokenizer.json") as partial:
                 made.save(partial)
-        encode_all(text, plan, out, engine, workers or available_cores(), progress)
+        encode_all(text, plan, out, engine, available_cores() if workers is None else workers, progress)
         if describe(source, **settings) != wanted:
             raise ValueError(f"{str(source)!r} was changed while it was read: remove the folder {out}, and start again")
         for part in PARTS:
@@ -436,8 +440,8 @@ def check(val_fraction: float, sample_mb: float, workers: int | None, engine: st
         raise ValueError(f"val_fraction is {val_fraction}: choose a number between 0 and 1, such as 0.1")
     if not 0 <= sample_mb < math.inf:
         raise ValueError(f"sample_mb is {sample_mb}: choose the megabytes to learn the tokenizer from, or 0 for all")
-    if workers is not None and workers < 1:
-        raise ValueError(f"workers is {workers}: choose 1 or more")
+    if workers is not None and workers < 0:
+        raise ValueError(f"workers is {workers}: choose 1 or more, or 0 to use no other process")
     if engine not in ("auto", "own", "tiktoken"):
         raise ValueError(f"engine is {engine!r}: choose auto, own or tiktoken")
     if vocab_size is not None and vocab_size < 257:
@@ -529,7 +533,13 @@ def encode_all(text: Path, plan: Any, out: Path, engine: Engine, n_workers: int,
     with tqdm(
         desc="encoding", total=total, initial=total - left, unit="B", unit_scale=True, disable=not progress
     ) as bar:
-        encode_pieces(text, todo, out / "tokenizer.json", engine, n_workers, bar)
+        if n_workers:
+            encode_pieces(text, todo, out / "tokenizer.json", engine, n_workers, bar)
+            return
+        encode = make_encode(engine, tokenizer)
+        for piece, done in todo:
+            encode_to_done(text, piece, done, tokenizer, encode)
+            bar.update(piece.end - piece.begin)
 
 
 def piece_file(out: Path, part: str, i: int) -> Path:

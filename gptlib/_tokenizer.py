@@ -1,9 +1,9 @@
 """What notebook 01 leaves out: the files of a tokenizer, and the sentences about what cannot be one."""
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import regex
 
@@ -42,6 +42,17 @@ def check_specials(special_tokens: Sequence[str]) -> None:
         raise ValueError(f"special_tokens is {special_tokens!r}: give a list of distinct texts, none of them empty")
 
 
+def choose_specials(allowed: Literal["none", "all"] | Collection[str], known: Collection[str]) -> Collection[str]:
+    """The special tokens a caller allows; ValueError for a name that the tokenizer does not have."""
+    if allowed in ("none", "all"):
+        return known if allowed == "all" else ()
+    chosen = [allowed] if isinstance(allowed, str) else allowed
+    for text in chosen:
+        if text not in known:
+            raise ValueError(f"{text!r} is no special token here: allow none, all or some of {', '.join(known)}")
+    return chosen
+
+
 def check_vocab_size(vocab_size: int, n_specials: int) -> None:
     """`ValueError` unless there is room for the bytes and the special tokens, and a character for each token."""
     least = 256 + n_specials
@@ -50,9 +61,7 @@ def check_vocab_size(vocab_size: int, n_specials: int) -> None:
             f"vocab_size is {vocab_size}, but 256 bytes and {n_specials} special tokens need {least}: raise it"
         )
     if vocab_size > 0x110000:
-        raise ValueError(
-            f"vocab_size is {vocab_size}, but there are {0x110000} characters for tokens: lower it"
-        )
+        raise ValueError(f"vocab_size is {vocab_size}, but there are {0x110000} characters for tokens: lower it")
 
 
 def ids_of_tokens(vocab: Mapping[int, bytes], tokens: Iterable[bytes]) -> dict[bytes, int]:
