@@ -2,11 +2,9 @@
 
 # %% auto #0
 __all__ = ['draw', 'check_sampling', 'filter_logits', 'last_logits', 'check_prompt', 'collect', 'sample_tokens', 'generate',
-           'decode_pieces', 'start_ids', 'prompt_ids', 'stream', 'complete', 'surprise', 'word_spans', 'writes_span',
-           'recall']
+           'start_ids', 'prompt_ids', 'stream', 'complete', 'surprise', 'word_spans', 'writes_span', 'recall']
 
 # %% ../notebooks/09_sampling.ipynb #7274198e
-import codecs
 import math
 import warnings
 from collections.abc import Collection, Iterable, Iterator
@@ -168,19 +166,6 @@ def generate(
     settings = {"temperature": temperature, "top_k": top_k, "top_p": top_p, "generator": generator}
     return collect(sample_tokens(model, idx, use_cache=use_cache, **settings), idx, max_new_tokens, stops)
 
-# %% ../notebooks/09_sampling.ipynb #4ce454d3
-def decode_pieces(pieces: Iterable[bytes]) -> Iterator[str]:
-    """The text of bytes as they come, a character held back until it is complete (lesson 09_sampling).
-
-    What can no longer become a character is U+FFFD, as in `Tokenizer.decode` of the whole.
-    """
-    decoder = codecs.getincrementaldecoder("utf-8")(errors="replace")
-    for piece in pieces:
-        if text := decoder.decode(piece):
-            yield text
-    if rest := decoder.decode(b"", final=True):
-        yield rest
-
 # %% ../notebooks/09_sampling.ipynb #70fe8a4b
 def start_ids(tokenizer: Tokenizer) -> list[int]:
     """What stands before a document: the end mark of the one before, if the tokenizer has one (lesson 09_sampling)."""
@@ -220,7 +205,7 @@ def stream(
     check_prompt(model, idx, max_new_tokens)
     tokens = sample_tokens(model, idx, temperature=temperature, top_k=top_k, top_p=top_p, generator=generator)
     new = (next(tokens).item() for _ in range(max_new_tokens))
-    return decode_pieces(tokenizer.decode_bytes([i]) for i in takewhile(lambda i: i not in ends, new))
+    return filter(None, tokenizer.decode_iter(takewhile(lambda i: i not in ends, new)))
 
 # %% ../notebooks/09_sampling.ipynb #37075ddc
 def complete(

@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Sequence
-from itertools import combinations, pairwise
+from itertools import combinations
 from types import SimpleNamespace
 
 import pytest
@@ -15,7 +15,6 @@ from gptlib.language import cross_entropy
 from gptlib.model import GPT, GPTConfig, KVCache
 from gptlib.sampling import (
     complete,
-    decode_pieces,
     draw,
     filter_logits,
     generate,
@@ -336,31 +335,6 @@ def test_the_mode_is_restored_after_an_exception_and_between_two_pieces() -> Non
 
 
 # ---- text
-
-PIECES = st.lists(st.binary(max_size=5), max_size=8)
-
-
-@given(PIECES)
-@example([bytes([b]) for b in "é🦊".encode()])
-@example([b"\xf0\x9f", b"\xa6"])
-def test_pieces_join_to_what_decode_gives_for_the_whole(pieces: list[bytes]) -> None:
-    """Bugs: each piece decoded alone; the incomplete end lost."""
-    shown = list(decode_pieces(pieces))
-    assert "".join(shown) == b"".join(pieces).decode("utf-8", errors="replace")
-    assert all(shown)
-
-
-@given(st.text(max_size=20), st.data())
-def test_no_piece_of_a_good_text_holds_a_broken_character(text: str, data: st.DataObject) -> None:
-    encoded = text.encode("utf-8", errors="ignore")
-    text = encoded.decode()
-    cuts = sorted(data.draw(st.lists(st.integers(0, len(encoded)), max_size=12)))
-    edges = [0, *cuts, len(encoded)]
-    pieces = [encoded[a:b] for a, b in pairwise(edges)]
-    shown = list(decode_pieces(pieces))
-    assert "".join(shown) == text
-    assert sum(piece.count("\ufffd") for piece in shown) == text.count("\ufffd")
-
 
 def byte_tokenizer() -> BPETokenizer:
     return BPETokenizer.train("", 257)
