@@ -38,7 +38,7 @@ from gptlib.tokenizer import END_OF_TEXT, BPETokenizer, CharTokenizer, Tokenizer
 
 FORMAT = "gptlib prepared 1"
 PIECE_BYTES = 2**22
-LARGEST_VAL = 10_000_000  # bytes: more than that makes an evaluation slow and no better
+LARGEST_VAL = 1_000_000  # bytes: more makes each evaluation slow and its figure hardly surer
 PARTS = ("train", "val")
 DESCRIBED = "prepare.json"
 WORK = "unfinished"  # below the folder, while there is something left to do
@@ -475,7 +475,7 @@ def one_file(source: str | Path, work: Path) -> Path:
     files = files_of(source)
     if source not in CORPORA and files == [Path(source)] and not is_gzip(files[0]):
         return files[0].resolve()
-    text = work / "text.txt"
+    text = work / "text"
     if not text.is_file():
         with atomic_path(text) as partial, partial.open("w", encoding="utf-8", newline="\n") as file:
             file.writelines(text_blocks(source))

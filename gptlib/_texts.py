@@ -8,7 +8,6 @@ import zlib
 from collections.abc import Iterator
 from importlib import import_module, resources
 from pathlib import Path
-from typing import BinaryIO
 
 from gptlib._download import download
 from gptlib.tokenizer import END_OF_TEXT
@@ -96,7 +95,7 @@ def is_gzip(path: Path) -> bool:
         return file.read(2) == b"\x1f\x8b"
 
 
-def decoded(file: BinaryIO | gzip.GzipFile, path: Path, position: int = 0) -> Iterator[str]:
+def decoded(file: io.BufferedIOBase, path: Path, position: int = 0) -> Iterator[str]:
     """The rest of an open file as text, whose first byte is byte number `position` of `path`."""
     encoding = "utf-8" if position else "utf-8-sig"  # "sig": without a byte order mark
     decoder = io.IncrementalNewlineDecoder(codecs.getincrementaldecoder(encoding)(), translate=True)

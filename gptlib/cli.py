@@ -1,338 +1,109 @@
-"""The commands `gptlib train`, `generate`, `eval`, `info` and `doctor`; `python -m gptlib` is the same.
+"""The command `gptlib`, also called as `python -m gptlib`: it reads the flags, and answers a mistake with one sentence.
 
-Every field of the dataclasses below, of `GPTConfig` and of `TrainConfig` is a flag: tyro reads the names, types,
-defaults and comments from them.
+`gptlib prepare` stands here, and the commands that need a model in `_commands`: preparing a text needs no torch, which
+would take a second to import and 200 MB of memory.
 """
 
-import hashlib
-import json
-import math
-import platform
 import sys
-import time
 import warnings
-from dataclasses import asdict, dataclass, field, replace
-from datetime import datetime
-from importlib.metadata import PackageNotFoundError, version
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Literal
 
-import numpy as np
-import torch
 import tyro
 
-from gptlib import __version__
-from gptlib._files import write_json
-from gptlib._run_folder import read_config
-from gptlib._runs import RUNS, find_run, label, load, shipped
-from gptlib.data import documents, encode_text, load_text, pick_device, split_text
-from gptlib.language import bits_per_byte, perplexity
-from gptlib.model import GPT, GPTConfig, count_parameters, flops_per_token
-from gptlib.sampling import recall, stream
-from gptlib.tokenizer import BPETokenizer, CharTokenizer, load_tokenizer
-from gptlib.training import TrainConfig, evaluate, load_run, train, updates_to_do, window_starts
-
-Tokenizer = BPETokenizer | CharTokenizer
+from gptlib._prepare import available_cores, prepare
 
 
 @dataclass(frozen=True)
-class ModelFlags(GPTConfig):
-    """The sizes of the model (lesson 07_model)."""
+class Prepare:
+    """Turn a text of any size into a tokenizer and token files to train from, on all cores; a stop costs little."""
 
-    def __post_init__(self) -> None:
-        """Nothing yet: what cannot be is said when a `GPTConfig` is made of the flags, in one sentence."""
-
-
-@dataclass(frozen=True)
-class TrainFlags(TrainConfig):
-    """How it is trained (lesson 08_training)."""
-
-    def __post_init__(self) -> None:
-        """Nothing yet, as above."""
-
-
-@dataclass(frozen=True)
-class Train:
-    """Train a GPT on a text, from raw characters to a run folder that can write."""
-
-    data_path: str = "tales"
-    """a text file in UTF-8, or the name of a corpus: tales, pydocs, tinyshakespeare"""
-    tokenizer: str = "bpe"
-    """bpe (learned from the text, vocab_size tokens), char, or the path of a tokenizer.json"""
-    run_dir: Path | None = None
-    """where the run goes; by default a new folder below runs/"""
-    resume: bool = False
-    """go on with the run in run_dir, or with the newest one"""
-    model: tyro.conf.OmitArgPrefixes[ModelFlags] = field(default_factory=ModelFlags)
-    training: tyro.conf.OmitArgPrefixes[TrainFlags] = field(default_factory=TrainFlags)
-
-
-@dataclass(frozen=True)
-class Generate:
-    """Write on from a prompt, token by token."""
-
-    prompt: str
-    """how the text begins"""
-    run: Path | None = None
-    """a run folder; by default the newest below runs/, or else the model that ships with gptlib"""
-    max_new_tokens: int = 200
-    """stop after so many tokens, if the text has not ended before"""
-    temperature: float = 0.8
-    """0 takes the likeliest token each time, 1 draws as the model was trained, more is wilder"""
-    top_k: int | None = None
-    """draw among this many likeliest tokens"""
-    top_p: float | None = None
-    """draw among the likeliest tokens that together have this probability"""
-    seed: int | None = None
-    """the same seed writes the same text"""
-    device: str = "auto"
-    """cpu, cuda, mps, or auto: cuda if there is one, else cpu"""
-
-
-@dataclass(frozen=True)
-class Eval:
-    """Measure a run: loss, perplexity and bits per byte of its validation text, or of another text."""
-
-    run: Path | None = None
-    """a run folder; by default the newest below runs/, or else the model that ships with gptlib"""
+    source: tyro.conf.Positional[str | None] = None
+    """a text file in UTF-8, a gzip, a folder of .txt files, or tales, pydocs or tinyshakespeare"""
     data_path: str | None = None
-    """measure on the whole of this text instead of the run's validation text"""
-    json: bool = False
-    """print one line of JSON"""
-    device: str = "auto"
-    """cpu, cuda, mps, or auto"""
+    """the same as source, named as in the other commands"""
+    out: Path | None = None
+    """the folder to write into; by default prepared/NAME"""
+    vocab_size: int = 8192
+    """tokens of the vocabulary that is learned"""
+    tokenizer: str = "bpe"
+    """bpe (learned from the text), char, or the path of a tokenizer.json"""
+    sample_mb: float = 16
+    """megabytes to learn the tokenizer from, spread evenly over the training part; 0 takes all of it"""
+    val_fraction: float = 0.1
+    """the share at the end that is held back for validation, 1 MB at most"""
+    workers: int | None = None
+    """processes that encode; by default one per core"""
+    engine: Literal["auto", "own", "tiktoken"] = "auto"
+    """what encodes, with the same ids: auto takes tiktoken if it is installed"""
 
 
-@dataclass(frozen=True)
-class Info:
-    """Say what a run is: its sizes, its training, its evaluation."""
-
-    run: Path | None = None
-    """a run folder; by default the newest below runs/, or else the model that ships with gptlib"""
-
-
-@dataclass(frozen=True)
-class Doctor:
-    """Check the installation: versions, the device, and a forward pass against the CPU."""
-
-    device: str = "auto"
-    """the device to check"""
-
-
-Command = (
-    Annotated[Train, tyro.conf.subcommand("train")]
-    | Annotated[Generate, tyro.conf.subcommand("generate")]
-    | Annotated[Eval, tyro.conf.subcommand("eval")]
-    | Annotated[Info, tyro.conf.subcommand("info")]
-    | Annotated[Doctor, tyro.conf.subcommand("doctor")]
-)
-
-
-# ---- train -----------------------------------------------------------------------------------------------------------
-
-
-def run_train(args: Train) -> None:
-    config, plan = GPTConfig(**asdict(args.model)), TrainConfig(**asdict(args.training))
-    run_dir = find_run(args.run_dir) if args.resume else args.run_dir or RUNS / datetime.now().strftime("%Y%m%d-%H%M%S")
-    if args.resume and run_dir == shipped():
-        raise FileNotFoundError(f"there is no run below {RUNS}/ to go on with: start one without --resume")
-    text = load_text(args.data_path)
-    train_text, val_text = split_text(text)
-    tokenizer = load_tokenizer(run_dir / "tokenizer.json") if args.resume else make_tokenizer(args, text, train_text)
-    config = replace(config, vocab_size=tokenizer.vocab_size)
-    train_tokens, val_tokens = encode_text(train_text, tokenizer), encode_text(val_text, tokenizer)
-    torch.manual_seed(plan.seed)
-    model = GPT(config)
-    print_expectations(args.data_path, plan, model, tokenizer, train_tokens, val_tokens, run_dir)
-    began = time.perf_counter()
-    history = train(
-        model,
-        train_tokens,
-        val_tokens,
-        plan,
-        tokenizer=tokenizer,
-        run_dir=run_dir,
-        resume=args.resume,
+def run_prepare(args: Prepare) -> None:
+    """Prepare a text and say what came of it."""
+    if (args.source is None) == (args.data_path is None):
+        raise ValueError(
+            "name the text to prepare, once: gptlib prepare big.txt, or gptlib prepare --data_path big.txt"
+        )
+    source = args.source or args.data_path
+    out = args.out or Path("prepared") / Path(source).resolve().name.removesuffix(".gz").removesuffix(".txt")
+    report = prepare(
+        source,
+        out,
+        vocab_size=args.vocab_size,
+        tokenizer=args.tokenizer,
+        sample_mb=args.sample_mb,
+        val_fraction=args.val_fraction,
+        workers=args.workers,
+        engine=args.engine,
         progress=True,
     )
-    seconds = time.perf_counter() - began
-    if history[-1]["step"] < updates_to_do(plan, len(train_tokens), config.block_size):
-        print(f"\nstopped at step {history[-1]['step']}; go on with: gptlib train --resume --run_dir {run_dir}")
-        return
-    best, _ = load_run(run_dir, device=device_of(plan.device))
-    result = measure(best, tokenizer, val_text, is_tales=args.data_path == "tales")
-    add_facts(run_dir, data_path=args.data_path, text_sha256=sha256(text), evaluation=result)
-    print(f"\ntrained for {seconds:.0f} s; the validation text: {in_words(result)}")
-    opening = " ".join(val_text.split()[:4])
-    print(f'the run is in {run_dir}; try: gptlib generate --prompt "{opening}"')
-
-
-def make_tokenizer(args: Train, text: str, train_text: str) -> Tokenizer:
-    if args.tokenizer == "char":
-        return CharTokenizer.train(documents(text))  # of the whole text: a character of the last tenth is no stranger
-    if args.tokenizer == "bpe":
-        return BPETokenizer.train(documents(train_text), args.model.vocab_size)
-    return load_tokenizer(args.tokenizer)
-
-
-def print_expectations(
-    data_path: str,
-    plan: TrainConfig,
-    model: GPT,
-    tokenizer: Tokenizer,
-    train_tokens: np.ndarray,
-    val_tokens: np.ndarray,
-    run_dir: Path,
-) -> None:
-    c, t = model.config, plan
-    updates = updates_to_do(t, len(train_tokens), c.block_size)
-    per_update = t.batch_size * t.accumulation * c.block_size
-    by_document = window_starts(train_tokens, tokenizer, c.block_size) is not None
-    windows = "from the beginning of each document" if by_document else "from anywhere"
-    epoch = len(train_tokens) / per_update
-    sizes = f"{c.n_layer} layers, {c.n_head} heads, {c.n_embd} channels, context {c.block_size}"
-    work = flops_per_token(c) * per_update * updates / 1e12
-    print(f"text        {data_path}: {len(train_tokens):,} tokens to train on, {len(val_tokens):,} held back")
-    print(f"model       {count_parameters(model):,} parameters: {sizes}, vocabulary {c.vocab_size:,}")
-    print(f"updates     {updates:,} of {per_update:,} tokens each, {epoch:,.0f} to an epoch; windows {windows}")
-    print(f"work        {work:,.1f} TFLOP on {device_of(t.device)}, {t.precision}")
-    print(f"loss        begins near ln {c.vocab_size:,} = {math.log(c.vocab_size):.2f}")
-    print(f"run folder  {run_dir}", flush=True)
-
-
-# ---- eval ------------------------------------------------------------------------------------------------------------
-
-
-def run_eval(args: Eval) -> None:
-    run_dir = find_run(args.run)
-    model, tokenizer = load(run_dir, device=device_of(args.device))
-    data_path = args.data_path or read_config(run_dir)["facts"].get("data_path")
-    if data_path is None:
-        raise ValueError(f"{run_dir} does not say what it was trained on: name a text with --data_path")
-    text = load_text(data_path) if args.data_path else split_text(load_text(data_path))[1]
-    result = {"run": str(run_dir), "data_path": data_path, **measure(model, tokenizer, text, data_path == "tales")}
-    print(json.dumps(result) if args.json else f"{label(run_dir)} on {data_path}: {in_words(result)}")
-
-
-def measure(model: GPT, tokenizer: Tokenizer, text: str, is_tales: bool) -> dict[str, float]:
-    """Loss in nats per token, perplexity, bits per byte; for the tales also their floor and the recall."""
-    tokens = encode_text(text, tokenizer)
-    loss = evaluate(model, tokens, starts=window_starts(tokens, tokenizer, model.config.block_size))
-    docs = documents(text)
-    n_bytes = sum(len(document.encode()) for document in docs)
-    bits = bits_per_byte(loss, len(tokens) - 1, n_bytes)
-    result = {"loss": loss, "perplexity": perplexity(loss), "bits_per_byte": bits}
-    if is_tales:
-        from gptlib.corpora import tales
-
-        told = [tales.read(document) for document in docs]
-        floor = sum(tale.bits for tale in told) / n_bytes
-        result |= {"floor": floor, "above_floor": bits / floor - 1, "recall": recall(model, tokenizer, told)}
-    return result
-
-
-def in_words(result: dict[str, Any]) -> str:
-    words = f"loss {result['loss']:.4f}, perplexity {result['perplexity']:.2f}, "
-    words += f"{result['bits_per_byte']:.4f} bits per byte"
-    if "floor" in result:
-        words += f", {result['above_floor']:.1%} above the entropy floor of {result['floor']:.4f}, "
-        words += f"recall {result['recall']:.1%}"
-    return words
-
-
-def device_of(name: str) -> torch.device:
-    """The device of a `--device` flag, whose "auto" also asks `GPTLIB_DEVICE`."""
-    return pick_device(None if name == "auto" else name)
-
-
-def sha256(text: str) -> str:
-    return hashlib.sha256(text.encode()).hexdigest()
-
-
-def add_facts(run_dir: Path, **facts: Any) -> None:
-    config = read_config(run_dir)
-    write_json(run_dir / "config.json", config | {"facts": config["facts"] | facts})
-
-
-# ---- generate --------------------------------------------------------------------------------------------------------
-
-
-def run_generate(args: Generate) -> None:
-    run_dir = find_run(args.run)
-    model, tokenizer = load(run_dir, device=device_of(args.device))
-    print(f"[{label(run_dir)}]", file=sys.stderr, flush=True)
-    generator = torch.Generator()
-    if args.seed is None:
-        generator.seed()
-    else:
-        generator.manual_seed(args.seed)
-    pieces = stream(
-        model,
-        tokenizer,
-        args.prompt,
-        args.max_new_tokens,
-        temperature=args.temperature,
-        top_k=args.top_k,
-        top_p=args.top_p,
-        generator=generator,
-    )
-    print(args.prompt, end="", flush=True)
-    for piece in pieces:
-        print(piece, end="", flush=True)
-    print()
-
-
-# ---- info and doctor -------------------------------------------------------------------------------------------------
-
-
-def run_info(args: Info) -> None:
-    run_dir = find_run(args.run)
-    model, tokenizer = load(run_dir)
-    config = read_config(run_dir)
-    print(f"{label(run_dir)}: gptlib {__version__}, {count_parameters(model):,} parameters, {type(tokenizer).__name__}")
-    for title, values in config.items():
-        if isinstance(values, dict):
-            print(title + "".join(f"\n  {name:13} {value}" for name, value in values.items()))
-
-
-def run_doctor(args: Doctor) -> None:
-    print(f"gptlib {__version__}, Python {platform.python_version()}, {platform.system()} {platform.machine()}")
-    for package in ("torch", "numpy", "regex", "safetensors", "matplotlib", "jupyterlab", "ipywidgets", "tiktoken"):
-        try:
-            print(f"{package:12} {version(package)}")
-        except PackageNotFoundError:
-            print(f"{package:12} is not installed")
-    device = device_of(args.device)
-    print(f"{'device':12} {device}, {torch.get_num_threads()} CPU threads")
-    model, tokenizer = load("tales")
-    idx = torch.tensor([[tokenizer.end_id, *tokenizer.encode("Once upon a time there was")]])
-    with torch.inference_mode():
-        here = model(idx)
-        there = model.to(device)(idx.to(device)).cpu()
-    difference = (here - there).abs().max().item()
-    agrees = difference < 1e-3
-    print(f"{'forward pass':12} {'agrees with' if agrees else 'DIFFERS from'} the CPU's (by {difference:.1e} at most)")
-    if not agrees:
-        raise ValueError(f"logits on {device} differ from the CPU's by {difference:.1e}: do not trust results from it")
-
-
-# ---- all of them -----------------------------------------------------------------------------------------------------
-
-RUN = {Train: run_train, Generate: run_generate, Eval: run_eval, Info: run_info, Doctor: run_doctor}
+    if report.was_finished:
+        print(f"{out} is prepared already: nothing was done")
+    print(f"tokenizer   {report.tokenizer.vocab_size:,} tokens, {report.tokenizer.fingerprint[:8]}")
+    for part, header in report.headers.items():
+        count, n_bytes = header["count"], header["text_bytes"]
+        print(f"{part:12}{count:,} tokens of {header['dtype']} for {n_bytes:,} bytes, {n_bytes / count:.2f} each")
+    if not report.was_finished:
+        speed = sum(header["text_bytes"] for header in report.headers.values()) / 1e6 / report.seconds
+        print(f"time        {report.seconds:.1f} s, {speed:.1f} MB/s, {args.workers or available_cores()} workers")
+    print(f"go on with: gptlib train --data_path {out}")
 
 
 def main(argv: list[str] | None = None) -> None:
     """Run a command; what a user can mend is answered with one sentence and exit status 2."""
+    argv = sys.argv[1:] if argv is None else argv
     warnings.showwarning = lambda message, *_: print(f"gptlib: {message}", file=sys.stderr)
     try:
-        args = tyro.cli(Command, prog="gptlib", description=__doc__.split("\n")[0], args=argv, use_underscores=True)
-        RUN[type(args)](args)
+        if argv[:1] == ["prepare"]:
+            run_prepare(tyro.cli(Prepare, prog="gptlib prepare", args=argv[1:], use_underscores=True))
+        else:
+            run_command(argv)
     except (ValueError, FileNotFoundError, FloatingPointError, ModuleNotFoundError) as error:
+        sys.exit(complain(error))
+    except OSError as error:  # a full disk, a folder that may not be written
         sys.exit(complain(error))
     except KeyError as error:
         sys.exit(complain(error.args[0]))
     except KeyboardInterrupt:
         sys.exit(130)
+
+
+def run_command(argv: list[str]) -> None:
+    """Run a command that needs a model, or show what commands there are."""
+    from gptlib import _commands as c
+
+    command = (
+        Annotated[c.Train, tyro.conf.subcommand("train")]
+        | Annotated[c.Generate, tyro.conf.subcommand("generate")]
+        | Annotated[c.Eval, tyro.conf.subcommand("eval")]
+        | Annotated[Prepare, tyro.conf.subcommand("prepare")]
+        | Annotated[c.Info, tyro.conf.subcommand("info")]
+        | Annotated[c.Doctor, tyro.conf.subcommand("doctor")]
+    )
+    about = "The commands of gptlib: prepare a text, train on it, measure, and write on from a prompt."
+    args = tyro.cli(command, prog="gptlib", description=about, args=argv, use_underscores=True)
+    c.RUN[type(args)](args)
 
 
 def complain(sentence: object) -> int:

@@ -1,6 +1,9 @@
 """The road from a text to batches, held to properties: a wrong loader trains too, and often looks better."""
 
+import gzip
 import hashlib
+import json
+import os
 import threading
 from collections.abc import Iterator
 from functools import partial
@@ -14,7 +17,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gptlib import data
+from gptlib import _texts
 from gptlib._download import download
 from gptlib.data import (
     document_starts,
@@ -28,7 +31,7 @@ from gptlib.data import (
     pick_device,
     split_text,
 )
-from gptlib.tokenizer import END_OF_TEXT, BPETokenizer, CharTokenizer
+from gptlib.tokenizer import END_OF_TEXT, BPETokenizer, CharTokenizer, load_tokenizer
 
 BETWEEN = f"\n{END_OF_TEXT}\n"
 PIECES = st.lists(st.text(alphabet="abc \n", min_size=1, max_size=8).filter(lambda t: t.strip("\n")), max_size=12)
@@ -39,6 +42,10 @@ class CodePoints:
 
     def __init__(self, vocab_size: int = 2**16, end_id: int = 0):
         self.vocab_size, self.end_id = vocab_size, end_id
+
+    @property
+    def fingerprint(self) -> str:
+        return f"{self.vocab_size:064x}"
 
     def encode(self, text: str) -> list[int]:
         return [ord(character) + 1 for character in text]
@@ -51,6 +58,46 @@ def test_loaded_text_has_no_mark_of_its_system(tmp_path):
     """Mistake 10: a `\\r` or a byte order mark becomes a token, and the same text has other ids elsewhere."""
     (tmp_path / "a.txt").write_bytes(b"\xef\xbb\xbfone\r\ntwo\rthree\n")
     assert load_text(tmp_path / "a.txt") == load_text(str(tmp_path / "a.txt")) == "one\ntwo\nthree\n"
+
+
+@given(st.text(alphabet="aé😀\r\n\ufeff ", max_size=30), st.integers(1, 7), st.booleans())
+def test_reading_in_blocks_changes_nothing(tmp_path_factory, text, block, packed):
+    """A block that ends inside a character, or between the two of a line end; a mark inside the text, dropped."""
+    text += "."
+    path = tmp_path_factory.mktemp("blocks") / "a.txt"
+    path.write_bytes(gzip.compress(text.encode()) if packed else text.encode())
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(_texts, "BLOCK", block)
+        assert load_text(path) == text.removeprefix("\ufeff").replace("\r\n", "\n").replace("\r", "\n")
+
+
+def test_a_gzip_is_known_by_its_bytes(tmp_path):
+    """By its name alone, a renamed one is binary and a text called .gz is damaged."""
+    (tmp_path / "a.dat").write_bytes(gzip.compress(b"one\r\ntwo"))
+    (tmp_path / "b.gz").write_bytes(b"one\ntwo")
+    assert load_text(tmp_path / "a.dat") == load_text(tmp_path / "b.gz") == "one\ntwo"
+
+
+def test_a_folder_is_its_texts_in_order(tmp_path):
+    """An order that the file system chooses; a backup file, a picture or an empty file as a document."""
+    for name, content in {
+        "b.txt": b"\xef\xbb\xbftwo\n",
+        "a.txt": b"one" + BETWEEN.encode() + b"one more",
+        "empty.txt": b"",
+        "blank.txt": b" \n",
+        "c/a.TXT.gz": gzip.compress(b"three"),
+        ".a.txt": b"hidden",
+        ".git/a.txt": b"hidden",
+        "notes.md": b"other",
+        "picture.png": b"\0",
+    }.items():
+        (tmp_path / "books" / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / "books" / name).write_bytes(content)
+    found = [doc for doc in documents(load_text(tmp_path / "books")) if doc.strip()]
+    assert found == ["one", "one more", "two", "three"]
+    for name in ("a.txt", "blank.txt", "c/a.TXT.gz"):
+        (tmp_path / "books" / name).unlink()
+    assert load_text(tmp_path / "books") == "two\n", "a single file is that file"
 
 
 def test_corpora_are_documents():
@@ -135,14 +182,14 @@ def test_large_ids_survive(vocab_size, dtype, tmp_path):
     ids = encode_text(text, CodePoints(vocab_size))
     assert ids.dtype == dtype
     assert ids.tolist() == [0, ord("a") + 1, ord(largest) + 1, 0, ord("b") + 1, 0]
-    assert open_tokens(encode_to_file(text, CodePoints(vocab_size), tmp_path / "ids.npy")).tolist() == ids.tolist()
+    assert open_tokens(encode_to_file(text, CodePoints(vocab_size), tmp_path / "ids.tokens")).tolist() == ids.tolist()
 
 
 def test_an_id_above_65536_survives(tmp_path):
     """Mistake 16 with the very number."""
     tokenizer = CodePoints(65_544)
     tokenizer.encode = lambda text: [65_543]
-    assert open_tokens(encode_to_file("x", tokenizer, tmp_path / "x.npy")).tolist() == [65_543]
+    assert open_tokens(encode_to_file("x", tokenizer, tmp_path / "x.tokens")).tolist() == [65_543]
 
 
 def test_a_token_file_is_a_memory_map(tmp_path):
@@ -154,19 +201,42 @@ def test_a_token_file_is_a_memory_map(tmp_path):
     assert ids.tolist() == encode_text("hello", CodePoints()).tolist()
 
 
+def test_a_token_file_says_what_it_holds(tmp_path):
+    """Bits per byte need the bytes of the documents, marks not counted; and `head -2` must show it to a person."""
+    path = encode_to_file(f"käse\n{END_OF_TEXT}\nb\r", CodePoints(70_000), tmp_path / "ids.tokens")
+    first, second, *_ = path.read_bytes().split(b"\n")
+    said = json.loads(second)
+    assert first == b"gptlib tokens 1"
+    assert said == {"count": 9, "dtype": "uint32", "tokenizer": f"{70_000:064x}", "text_bytes": len("käseb\r".encode())}
+    assert path.stat().st_size == 256 + 4 * 9 and path.read_bytes()[255:256] == b"\n"
+    assert path.read_bytes()[256:260] == (0).to_bytes(4, "little")
+    assert path.read_bytes()[260:264] == (ord("k") + 1).to_bytes(4, "little")
+
+
+def test_only_its_own_tokenizer_opens_a_token_file(tmp_path):
+    """The ids of another tokenizer are valid and mean nothing: training on them looks well."""
+    text = BETWEEN.join(documents(load_text())[:20])
+    one, other = (BPETokenizer.train(part, 300) for part in (text[:2000], text[2000:]))
+    path = encode_to_file(text, one, tmp_path / "ids.tokens")
+    one.save(tmp_path / "tokenizer.json")
+    for same in (one, load_tokenizer(tmp_path / "tokenizer.json")):
+        assert open_tokens(path, same).tolist() == encode_text(text, one).tolist()
+    with pytest.raises(ValueError, match="was made with the tokenizer"):
+        open_tokens(path, other)
+
+
 def test_a_failed_write_leaves_the_old_file(tmp_path, monkeypatch):
     """Half a file under the real name, and yesterday's gone."""
-    path = encode_to_file("old", CodePoints(), tmp_path / "ids.npy")
+    path = encode_to_file("old", CodePoints(), tmp_path / "ids.tokens")
 
-    def half_save(file, array):
-        file.write(b"\x93NUM")
+    def full(descriptor):
         raise OSError("disk full")
 
-    monkeypatch.setattr(np, "save", half_save)
+    monkeypatch.setattr(os, "fsync", full)
     with pytest.raises(OSError, match="disk full"):
         encode_to_file("something new", CodePoints(), path)
     assert open_tokens(path).tolist() == encode_text("old", CodePoints()).tolist()
-    assert [p.name for p in tmp_path.iterdir()] == ["ids.npy"]
+    assert [p.name for p in tmp_path.iterdir()] == ["ids.tokens"]
 
 
 def test_round_trip_of_a_corpus():
@@ -222,8 +292,8 @@ def test_windows_begin_at_the_starts_that_fit(n, draws):
 
 def test_batches_fit_an_embedding_and_a_view(tmp_path):
     """Mistakes 17 and 30: narrow integers, and slices that `view` refuses. Arrays and memory maps alike."""
-    np.save(tmp_path / "t.npy", np.arange(300, dtype=np.uint16))
-    for tokens in (np.arange(300, dtype=np.uint16), np.arange(300, dtype=np.uint32), open_tokens(tmp_path / "t.npy")):
+    path = encode_to_file("".join(map(chr, range(299))), CodePoints(), tmp_path / "t.tokens")
+    for tokens in (np.arange(300, dtype=np.uint16), np.arange(300, dtype=np.uint32), open_tokens(path)):
         for x, y in (get_batch(tokens, 4, 8), *eval_batches(tokens, 4, 8)):
             assert x.dtype == y.dtype == torch.int64
             torch.nn.Embedding(300, 2)(x)
@@ -339,9 +409,9 @@ def test_a_corpus_is_downloaded_once(tmp_path, server, monkeypatch):
     content = b"First Citizen:\nBefore we proceed any further, hear me speak.\n"
     (tmp_path / "served" / "input.txt").write_bytes(content)
     (tmp_path / "corpora").mkdir()
-    monkeypatch.setattr(data.resources, "files", lambda package: tmp_path / "corpora")
-    monkeypatch.setattr(data, "TINYSHAKESPEARE_URL", f"{server}/input.txt")
-    monkeypatch.setattr(data, "TINYSHAKESPEARE_SHA256", hashlib.sha256(content).hexdigest())
+    monkeypatch.setattr(_texts.resources, "files", lambda package: tmp_path / "corpora")
+    monkeypatch.setattr(_texts, "TINYSHAKESPEARE_URL", f"{server}/input.txt")
+    monkeypatch.setattr(_texts, "TINYSHAKESPEARE_SHA256", hashlib.sha256(content).hexdigest())
     assert load_text("tinyshakespeare") == content.decode()
     assert [p.name for p in (tmp_path / "corpora").iterdir()] == ["tinyshakespeare.txt"]
     (tmp_path / "served" / "input.txt").unlink()

@@ -1,5 +1,7 @@
 """What bad input gets from `gptlib.data`: one sentence that names the value and what to do."""
 
+import gzip
+import json
 from pathlib import Path
 
 import numpy as np
@@ -18,12 +20,21 @@ from gptlib.data import (
 )
 from gptlib.tokenizer import CharTokenizer
 
+VALUES = st.none() | st.booleans() | st.integers() | st.floats() | st.sampled_from(["uint16", "uint32", "int8", [], {}])
+
 
 @pytest.mark.parametrize(
     ("content", "sentence"),
     [
         (b"", "is empty: choose a file with text"),
         (b"\xef\xbb\xbf \r\n", "is empty"),
+        (gzip.compress(b" \n"), "is empty"),
+        (gzip.compress(b"one")[:15], r"is a damaged gzip file .*: copy or compress it again"),
+        (gzip.compress(b"one")[:-8] + bytes(8), r"is a damaged gzip file"),
+        (gzip.compress(b"one\0"), "is a binary file"),
+        (gzip.compress(b"caf\xe9"), r"is not UTF-8 \(byte 3 is 0xe9\)"),
+        (b"x" * 3_000_000 + b"\xff", r"is not UTF-8 \(byte 3000000 is 0xff\)"),
+        (b"\xef\xbb\xbf" + b"x" * 2**20 + b"\xc3", r"is not UTF-8 \(byte 1048579 is 0xc3\)"),
         (b"\x89PNG\r\n\x1a\n\0\0\0", "is a binary file, or UTF-16: save it as plain text in UTF-8"),
         ("Käse".encode("utf-16"), "UTF-16"),
         ("Käse".encode("latin-1"), r"is not UTF-8 \(byte 1 is 0xe4\): save it as UTF-8"),
@@ -44,7 +55,13 @@ def test_missing_files_and_folders(tmp_path, monkeypatch):
         load_text("tails")
     with pytest.raises(FileNotFoundError, match="'tales'"):
         load_text(Path("tales"))
-    with pytest.raises(ValueError, match=r"is a folder: name one text file; join several"):
+    (tmp_path / "notes.md").write_text("no text file", encoding="utf-8")
+    (tmp_path / "empty.txt").touch()
+    with pytest.raises(ValueError, match=r"the folder '.*' has no .txt file with text in it: put some there, or name"):
+        load_text(tmp_path)
+    (tmp_path / "sub").mkdir()
+    (tmp_path / "sub" / "bad.txt").write_bytes(b"caf\xe9")
+    with pytest.raises(ValueError, match=r"bad.txt' is not UTF-8"):  # the file, not the folder
         load_text(tmp_path)
 
 
@@ -81,31 +98,64 @@ def test_sizes_below_one(batch_size, block_size):
 
 def test_token_files_that_are_none(tmp_path):
     """A damaged file must be met when it is opened, not in the middle of a run."""
-    with pytest.raises(FileNotFoundError, match=r"there is no token file .*: make it with encode_to_file"):
-        open_tokens(tmp_path / "none.npy")
-    path = encode_to_file("abcabc", CharTokenizer("abc"), tmp_path / "ids.npy")
+    with pytest.raises(FileNotFoundError, match=r"there is no token file .*: make it with encode_to_file or `gptlib"):
+        open_tokens(tmp_path / "none.tokens")
+    path = encode_to_file("abcabc", CharTokenizer("abc"), tmp_path / "ids.tokens")
     whole = path.read_bytes()
-    for damaged in (whole[:-1], whole[:40], b"", b"text", b"PK\x03\x04" + whole):
+    for damaged, sentence in {
+        whole[:-1]: "is damaged: it should hold 6 ids of 2 bytes, and holds 11 bytes of them",
+        whole + b"\0\0": "is damaged: it should hold 6 ids of 2 bytes, and holds 14 bytes of them",
+        whole[:200]: "the header of the token file .* is damaged",
+        whole[:16]: "the header of the token file .* is damaged",
+        b"": "is no token file",
+        b"text": "is no token file",
+        b"PK\x03\x04" + whole: "is no token file",
+        whole.replace(b"tokens 1", b"tokens 2"): "has the format 'gptlib tokens 2', not 'gptlib tokens 1'",
+        whole.replace(b"uint16", b"uint64"): "the header of the token file .* is damaged",
+        whole.replace(b": 6,", b":-6,"): "the header of the token file .* is damaged",
+    }.items():
         path.write_bytes(damaged)
-        with pytest.raises(ValueError, match=r"is damaged or no token file: make it again"):
+        with pytest.raises(ValueError, match=f"{sentence}.*: make it again with encode_to_file or `gptlib prepare`"):
             open_tokens(path)
-    for other in (np.ones(3), np.zeros((2, 2), dtype=np.uint16), np.array(["a"])):
-        np.save(path, other)
-        with pytest.raises(ValueError, match=r"holds .* of shape .*, not token ids: make it again"):
-            open_tokens(path)
+    np.save(path.with_suffix(".npy"), np.zeros(2, dtype=np.uint16))
+    with pytest.raises(
+        ValueError, match=r"is a numpy file, as token files were before they had a header: make it again"
+    ):
+        open_tokens(path.with_suffix(".npy"))
     with pytest.raises(ValueError, match=r"has no tokens: use a longer text"):
         encode_to_file("", CharTokenizer("abc"), path)
 
 
-@given(st.binary(max_size=64), st.integers(0, 120))
+def test_the_wrong_tokenizer_is_named(tmp_path):
+    """Both, so that a person with several tokenizers finds the right one."""
+    one, other = CharTokenizer("abc"), CharTokenizer("abd")
+    path = encode_to_file("abcabc", one, tmp_path / "ids.tokens")
+    names = f"made with the tokenizer {one.fingerprint[:8]}, and this one is {other.fingerprint[:8]}"
+    with pytest.raises(ValueError, match=f"ids.tokens' was {names}: load the tokenizer.json"):
+        open_tokens(path, other)
+
+
+@given(st.binary(max_size=64), st.integers(0, 300))
 def test_no_damage_gets_a_traceback(tmp_path_factory, noise, place):
     """Whatever bytes a header holds: a token array or the sentence."""
-    path = tmp_path_factory.mktemp("damaged") / "ids.npy"
+    path = tmp_path_factory.mktemp("damaged") / "ids.tokens"
     whole = bytearray(encode_to_file("abcabc", CharTokenizer("abc"), path).read_bytes())
     whole[place : place + len(noise)] = noise
     path.write_bytes(bytes(whole))
     try:
         assert open_tokens(path).ndim == 1
+    except ValueError as error:
+        assert "encode_to_file" in str(error)
+
+
+@given(st.dictionaries(st.sampled_from(["count", "dtype", "tokenizer", "text_bytes"]), VALUES))
+def test_no_header_gets_a_traceback(tmp_path_factory, fields):
+    """JSON that is whole and says nonsense: a type, a name or a number that cannot be."""
+    path = encode_to_file("abcabc", CharTokenizer("abc"), tmp_path_factory.mktemp("odd") / "ids.tokens")
+    said = json.loads(path.read_bytes()[16:256]) | fields
+    path.write_bytes(b"gptlib tokens 1\n" + json.dumps(said).encode().ljust(240)[:240] + path.read_bytes()[256:])
+    try:
+        assert len(open_tokens(path)) in (3, 6)
     except ValueError as error:
         assert "encode_to_file" in str(error)
 

@@ -10,9 +10,10 @@ import pytest
 import torch
 
 import gptlib
+from gptlib._commands import encoded, measure, sha256
 from gptlib._run_folder import read_config
 from gptlib._runs import shipped
-from gptlib.cli import main, measure, sha256
+from gptlib.cli import main
 from gptlib.corpora import tales
 from gptlib.data import documents, load_text, split_text
 from gptlib.model import GPTConfig
@@ -41,7 +42,8 @@ def test_its_stored_evaluation_is_what_it_measures(config: dict, scale) -> None:
     model, tokenizer = gptlib.load("tales")
     docs = documents(split_text(load_text("tales"))[1])
     stored, n = config["facts"]["evaluation"], scale(60, len(docs))
-    found = measure(model, tokenizer, f"\n{tales.END_OF_TEXT}\n".join([*docs[:n], ""]), is_tales=True)
+    part = encoded(f"\n{tales.END_OF_TEXT}\n".join([*docs[:n], ""]), tokenizer)
+    found = measure(model, tokenizer, part, is_tales=True)
     tolerance = 0.05 if n < len(docs) else 1e-4
     assert math.isclose(found["bits_per_byte"], stored["bits_per_byte"], rel_tol=tolerance)
     assert abs(found["recall"] - stored["recall"]) <= (0.08 if n < len(docs) else 1 / len(docs))
