@@ -1,7 +1,7 @@
 """What the tokenizer is held against: the industry's tokenizers built from ours, and training by its definition."""
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from itertools import pairwise
 
 import rustbpe
@@ -61,22 +61,22 @@ def train_rustbpe(texts: Iterable[str], vocab_size: int) -> rustbpe.Tokenizer:
     return made
 
 
-def train_by_definition(chunks: Iterable[tuple[bytes, int]]) -> Iterator[tuple[Pair, bool]]:
+def train_by_definition(chunks: Iterable[bytes], numbers: Collection[int]) -> Iterator[tuple[Pair, bool]]:
     """Each merge in turn, everything counted anew before it, and whether other pairs occur as often.
 
-    `chunks` come with how often they occur.
+    `numbers` says how often each chunk occurs.
     """
-    words = [([bytes([byte]) for byte in chunk], n) for chunk, n in chunks]
+    words = [[bytes([byte]) for byte in chunk] for chunk in chunks]
     while True:
         counts: Counter[Pair] = Counter()
-        for word, n in words:
+        for word, n in zip(words, numbers, strict=True):
             for pair in pairwise(word):
                 counts[pair] += n
         if not counts:
             return
         best = max(counts, key=lambda pair: (counts[pair], pair))
         yield best, list(counts.values()).count(counts[best]) > 1
-        words = [(join(word, best), n) for word, n in words]
+        words = [join(word, best) for word in words]
 
 
 def join(word: list[bytes], pair: Pair) -> list[bytes]:

@@ -2,7 +2,7 @@
 
 import random
 from collections.abc import Iterator
-from itertools import accumulate, count, product
+from itertools import accumulate, count, pairwise, product
 from pathlib import Path
 from pydoc_data.topics import topics
 
@@ -46,12 +46,13 @@ def made_up(size: int, n_words: int, seed: int = 1) -> str:
 
 
 def all_different(size: int, seed: int = 2) -> str:
-    """Words of random letters, of which hardly one comes twice."""
+    """Words of random letters, of which hardly one comes twice, ten on a line."""
     rng = random.Random(seed)
     letters = "".join(rng.choices("abcdefghijklmnopqrstuvwxyz", k=size))
     lengths = accumulate(rng.randint(4, 9) for _ in range(size // 4))
     places = [0, *(place for place in lengths if place < size)]
-    return cut(" ".join(letters[i:j] for i, j in zip(places, [*places[1:], size], strict=True)), size)
+    words = [letters[i:j] for i, j in pairwise([*places, size])]
+    return cut("\n".join(" ".join(words[i : i + 10]) for i in range(0, len(words), 10)), size)
 
 
 def cut(text: str, size: int) -> str:
