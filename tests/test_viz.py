@@ -341,13 +341,28 @@ def test_the_played_merges_are_the_steps(text: str, tokenizer: BPETokenizer, all
         for row, (rank, _) in zip(rows, steps, strict=True):
             assert all(box.style["width"] == f"{26 * len(box.token)}px" for box in row)
             fresh = [box for box in row if box.style["background"] == FRESH]
-            assert all("font-weight" in box.style and box.style["border"].startswith("2px") for box in fresh)
+            assert [box for box in row if "font-weight" in box.style] == fresh, "bold, for those who see no orange"
+            assert [box for box in row if box.style["border"].startswith("2px")] == fresh
             assert {box.token for box in fresh} == ({b"".join(tokenizer.merges[rank])} if rank is not None else set())
     assert ids == tokenizer.encode(text, allowed) and shown == text.encode()
 
 
 def unescaped(text: str) -> str:
     return Page(f"<span>{text}</span>").outside
+
+
+def test_chunks_are_those_of_encode() -> None:
+    """For specials that are not allowed and cut all the same, or the other way round, and for another pattern."""
+
+    def chunks(tokenizer: BPETokenizer, allowed: str) -> list[tuple[str, bool]]:
+        view = merges_html(tokenizer, f"the cat{END_OF_TEXT} sat", allowed_special=allowed)
+        found = [(rows[0], labels) for rows, labels in blocks(view)]
+        return [(b"".join(box.token for box in row).decode(), labels == ["special token"]) for row, labels in found]
+
+    assert chunks(BPE, "all") == [("the", False), (" cat", False), (END_OF_TEXT, True), (" sat", False)]
+    assert "".join(text for text, _ in chunks(BPE, "none")) == f"the cat{END_OF_TEXT} sat"
+    assert len(chunks(BPE, "none")) > 4 and not any(special for _, special in chunks(BPE, "none"))
+    assert chunks(ONE_CHUNK, "all") == [("the cat", False), (END_OF_TEXT, True), (" sat", False)]
 
 
 def test_only_new_boxes_are_orange() -> None:
@@ -370,7 +385,6 @@ def test_play_hides_each_merge_behind_a_click() -> None:
 
 
 def test_whole_chunks_are_shown_up_to_the_limit_and_the_rest_is_counted() -> None:
-    """Also a chunk that is too long by itself, whose merges are then not even computed."""
     whole = [merges_html(BPE, "the cat sat", limit=limit) for limit in range(1, 60)]
     shown = [len(list(blocks(view))) for view in whole]
     assert sorted(shown) == shown and set(shown) == {0, 1, 2, 3}
@@ -378,8 +392,13 @@ def test_whole_chunks_are_shown_up_to_the_limit_and_the_rest_is_counted() -> Non
         assert len(Page(str(view)).boxes) <= limit
         left = f"; {3 - n} chunk{'s' if n < 2 else ''} not shown: raise limit, which is {limit}, to see more"
         assert (left in str(view)) == (n < 3) and ("not shown" in str(view)) == (n < 3)
-    long = str(merges_html(BPE, "a" * 10_000 + " cat"))
-    assert "2 chunks not shown" in long and not Page(long).boxes
+
+
+def test_merges_of_a_chunk_beyond_the_limit_are_not_even_computed(monkeypatch: pytest.MonkeyPatch) -> None:
+    """They would take time with the square of its length, for nothing."""
+    monkeypatch.setattr("gptlib.viz.merge_steps", lambda tokenizer, chunk: pytest.fail("computed"))
+    view = str(merges_html(BPE, "a" * 10_000 + " cat"))
+    assert "2 chunks not shown" in view and not Page(view).boxes
 
 
 # ---- Html
