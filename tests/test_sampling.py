@@ -336,6 +336,7 @@ def test_the_mode_is_restored_after_an_exception_and_between_two_pieces() -> Non
 
 # ---- text
 
+
 def byte_tokenizer() -> BPETokenizer:
     return BPETokenizer.train("", 257)
 
