@@ -204,12 +204,15 @@ class Tokenizer:
     def encode_iter(self, texts: Iterable[str], allowed_special: Allowed = "none") -> Iterator[int]:
         """The ids of all texts joined, however they are cut into pieces, without holding more than it must."""
         specials = _tokenizer.choose_specials(allowed_special, self.special_tokens)
-        pending = ""
+        pending, enough = "", 0
         for text in texts if self.places else ["".join(texts)]:
             pending += text
+            if len(pending) < enough:
+                continue
             cut = safe_cut(pending, specials, self.places) if self.places else len(pending)
             yield from self.encode(pending[:cut], specials)
             pending = pending[cut:]
+            enough = 2 * len(pending)  # where nothing is safe, as in blank lines, do not look again at every piece
             if len(self.remembered) > 2000:  # so that the memory does not grow with the text
                 self.remembered.clear()
         yield from self.encode(pending, specials)
@@ -362,7 +365,7 @@ class BPETokenizer(Tokenizer):
         return tuple(self.ids[ord(character)] for character in word)
 
     def to_tiktoken(self) -> Any:
-        """The same as a faster `tiktoken.Encoding`, which has no rule for special tokens that begin alike."""
+        """A faster `tiktoken.Encoding` with our ids; its Unicode is older, and special tokens may not begin alike."""
         try:
             import tiktoken
         except ImportError:

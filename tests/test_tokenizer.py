@@ -31,6 +31,7 @@ from gptlib.tokenizer import (
     encode_word,
     load_tokenizer,
     mirrored,
+    safe_cut,
     split_chunks,
     split_specials,
     train_merges,
@@ -480,6 +481,21 @@ def test_pieces_are_given_out_as_they_come(bpe: BPETokenizer) -> None:
     ids = bpe.encode_iter(lines(), "all")
     first = list(itertools.islice(ids, 20))
     assert taken <= 3 and first == bpe.encode(SAMPLE, "all")[:20]
+
+
+def test_text_without_a_safe_place_is_not_searched_again_and_again(bpe: BPETokenizer, monkeypatch: Any) -> None:
+    """For a file of blank lines that takes minutes: each one would search all that came before it."""
+    searched = 0
+
+    def counting(text: str, *args: Any) -> int:
+        nonlocal searched
+        searched += len(text)
+        return safe_cut(text, *args)
+
+    monkeypatch.setattr("gptlib.tokenizer.safe_cut", counting)
+    ids = list(bpe.encode_iter(["\n"] * 5000 + ["the "] * 5000))
+    assert ids == bpe.encode("\n" * 5000 + "the " * 5000)
+    assert searched < 10 * 25_000
 
 
 def words_that_never_come_back(n_bytes: int) -> Iterator[str]:
