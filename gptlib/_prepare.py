@@ -113,7 +113,8 @@ def split_place(path: Path, val_fraction: float, marked: bool) -> int:
     wanted = size - int(min(size * val_fraction, LARGEST_VAL))
     with path.open("rb") as file:
         for pattern in (DOCUMENT_BEGINS, SAFE_PLACE)[not marked :]:
-            near = [last_place(file, wanted, pattern), next_place(file, wanted, size, pattern)]
+            near = list(places_in(file, max(0, wanted - WINDOW), min(wanted + WINDOW, size), pattern))
+            near = near or [last_place(file, wanted, pattern), next_place(file, wanted, size, pattern)]
             near = [place for place in near if 0 < place < size]
             if near:
                 return min(near, key=lambda place: abs(place - wanted))
