@@ -103,11 +103,16 @@ def trained(name: str) -> BPETokenizer:
         "letters": ("".join(random.Random(2).choices("the ab\n猫é", [9, 9, 9, 5, 5, 5, 1, 3, 3], k=4000)), 700),
         "bytes": ("", 256 + len(SPECIALS)),
     }
+    if name == "uncut":  # merges across all that the pattern cuts apart, so that any other cut gives other ids
+        pieces = [*SCRIPTS.split(), *BLANKS, *BLANKS, " ", "\n", "'s", "'S", "'LL", "'", "a", "9", "²", "_"]
+        text = "".join(random.Random(3).choices(pieces, k=9000))
+        learned = BPETokenizer.train(text, 1500, SPECIALS, r"(?s).{1,300}")
+        return BPETokenizer(dict(islice(learned.vocab.items(), 256 + len(learned.merges))), learned.merges, SPECIALS)
     text, vocab_size = texts[name]
     return BPETokenizer.train(text, vocab_size, SPECIALS)
 
 
-NAMES = ["tales", "pydocs", "scripts", "letters", "bytes"]
+NAMES = ["tales", "pydocs", "scripts", "letters", "bytes", "uncut"]
 
 
 @cache
@@ -164,12 +169,18 @@ def test_hugging_face_gives_the_same_ids(name: str, text: str) -> None:
     assert ours.encode(text) == theirs.encode(text, add_special_tokens=False).ids
 
 
-@given(text=TEXT.map(undisputed), cuts=st.lists(st.integers(0, 10_000), max_size=6))
+TIGHT = st.lists(st.sampled_from([*SPECIALS, *"<a> \n#", "\u3000", "  ", "\n\n", "'s", "猫"]), max_size=20).map("".join)
+
+
+@given(text=st.one_of(TEXT.map(undisputed), TIGHT), cuts=st.lists(st.integers(0, 10_000), max_size=9))
+@example(text="a  \n\n  \u3000 b<a><b>x", cuts=list(range(22)))
+@example(text="a x x \n\n#a><b> x ", cuts=list(range(22)))
 def test_pieces_give_the_ids_of_the_whole_in_the_industry(text: str, cuts: list[int]) -> None:
     """For a token that ends where a piece ends: the whole is encoded by tiktoken."""
     places = [0, *sorted(cut % (len(text) + 1) for cut in cuts), len(text)]
-    ids = trained("scripts").encode_iter((text[i:j] for i, j in pairwise(places)), "all")
-    assert list(ids) == tiktokens("scripts").encode(text, allowed_special="all")
+    for name in ("scripts", "uncut"):
+        ids = trained(name).encode_iter((text[i:j] for i, j in pairwise(places)), "all")
+        assert list(ids) == tiktokens(name).encode(text, allowed_special="all")
 
 
 @given(ids=st.lists(st.integers(0, 255) | st.integers(0, 1199), max_size=30))
