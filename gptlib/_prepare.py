@@ -287,7 +287,8 @@ class Worker:
         """End the process, whatever it is doing."""
         self.process.kill()
         self.process.wait()
-        self.process.stdin.close()
+        with suppress(OSError):  # what was still to be sent
+            self.process.stdin.close()
         self.process.stdout.close()
 
 
@@ -475,7 +476,8 @@ def one_file(source: str | Path, work: Path) -> Path:
     """The source as one file of plain text: itself, or what is written below `work` from a gzip, folder or corpus."""
     files = files_of(source)
     if source not in CORPORA and files == [Path(source)] and not is_gzip(files[0]):
-        return files[0].resolve()
+        all(map(str.isspace, text_blocks(source)))  # no text at all is met here, before anything is written
+        return files[0]
     text = work / "text"
     if not text.is_file():
         with atomic_path(text) as partial, partial.open("w", encoding="utf-8", newline="\n") as file:

@@ -1,5 +1,6 @@
 """The commands, as a user types them, on a small text of their own."""
 
+import gzip
 import json
 import math
 import subprocess
@@ -8,9 +9,11 @@ from pathlib import Path
 
 import pytest
 
+from gptlib import _commands
 from gptlib.cli import main
 
 TEXT = "".join(f"{i} frogs sat on log {i % 7}. Then {i % 5} jumped off, said the heron.\n" for i in range(60))
+TOTAL, HELD_BACK = len(TEXT), 346  # characters; the last tenth from the nearest place where a text may be cut
 SIZES = {"n_layer": 1, "n_head": 2, "n_embd": 16, "block_size": 16, "batch_size": 4, "eval_every": 4, "device": "cpu"}
 SMALL = [f"--{name}={value}" for name, value in SIZES.items()]
 TRAIN = ["train", "--tokenizer=char", *SMALL, "--data_path"]
@@ -96,6 +99,63 @@ def test_resume_goes_on_to_the_same_weights(here: Path) -> None:
     main([*train, "--max_steps", "4", "--run_dir", "parts"])
     main([*train, "--max_steps", "8", "--run_dir", "parts", "--resume"])
     assert Path("whole/model.safetensors").read_bytes() == Path("parts/model.safetensors").read_bytes()
+
+
+@pytest.fixture
+def prepared(here: Path, capsys: pytest.CaptureFixture[str]) -> str:
+    """The frogs as token files of characters."""
+    main(["prepare", "frogs.txt", "--tokenizer", "char", "--workers", "0"])
+    assert "go on with: gptlib train --data_path prepared/frogs" in capsys.readouterr().out.replace("\\", "/")
+    return "prepared/frogs"
+
+
+def test_a_prepared_folder_is_trained_on_and_measured(
+    prepared: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The text encoded again, or bits per byte that count tokens for bytes."""
+    monkeypatch.setattr(_commands, "load_text", None)
+    main(["train", *SMALL, "--data_path", prepared, "--max_steps", "2", "--run_dir", "r"])
+    assert f"{TOTAL - HELD_BACK:,} tokens to train on, {HELD_BACK} held back" in capsys.readouterr().out
+    facts = json.loads(Path("r/config.json").read_text(encoding="utf-8"))["facts"]
+    assert facts["data_path"] == prepared
+    assert Path("r/tokenizer.json").read_bytes() == Path(prepared, "tokenizer.json").read_bytes()
+    for argv in ([], ["--data_path", prepared]):
+        main(["eval", "--run", "r", "--json", *argv])
+        result = json.loads(capsys.readouterr().out)
+        assert math.isclose(result["loss"], facts["evaluation"]["loss"], rel_tol=1e-6)
+        assert math.isclose(result["bits_per_byte"], result["loss"] / math.log(2) * (HELD_BACK - 1) / HELD_BACK)
+
+
+def test_eval_of_a_prepared_text_and_of_the_text_agree(prepared: str, capsys: pytest.CaptureFixture[str]) -> None:
+    """A validation part that the header counts otherwise than `documents` does."""
+    main(["train", *SMALL, "--data_path", prepared, "--max_steps", "2", "--run_dir", "r"])
+    Path("val.txt").write_text(TEXT[-HELD_BACK:], encoding="utf-8", newline="\n")
+    capsys.readouterr()
+    results = []
+    for path in (prepared, "val.txt"):
+        main(["eval", "--run", "r", "--json", "--data_path", path])
+        results.append(json.loads(capsys.readouterr().out))
+    assert {**results[0], "data_path": ""} == {**results[1], "data_path": ""}
+
+
+def test_resume_from_a_prepared_folder(prepared: str) -> None:
+    train = ["train", *SMALL, "--data_path", prepared, "--min_lr", "1"]
+    main([*train, "--max_steps", "8", "--run_dir", "whole"])
+    main([*train, "--max_steps", "4", "--run_dir", "parts", "--tokenizer", f"{prepared}/tokenizer.json"])
+    main([*train, "--max_steps", "8", "--run_dir", "parts", "--resume"])
+    assert Path("whole/model.safetensors").read_bytes() == Path("parts/model.safetensors").read_bytes()
+
+
+def test_a_folder_of_texts_and_a_gzip_are_trained_on(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    Path("books").mkdir()
+    Path("books/a.txt").write_text(TEXT, encoding="utf-8", newline="\n")
+    Path("frogs.gz").write_bytes(gzip.compress(TEXT.encode()))
+    for path in ("books", "frogs.gz"):
+        main([*TRAIN, path, "--max_steps", "1", "--run_dir", f"run_{path}"])
+        main(["eval", "--run", f"run_{path}", "--json"])
+    lines = capsys.readouterr().out.splitlines()
+    losses = [json.loads(line)["loss"] for line in lines if line.startswith("{")]
+    assert len(losses) == 2 and losses[0] == losses[1]
 
 
 def test_generate_streams_a_continuation_that_a_seed_repeats(

@@ -6,6 +6,7 @@ import pytest
 from test_cli import TEXT, TRAIN
 
 from gptlib.cli import main
+from gptlib.tokenizer import CharTokenizer
 
 TRAIN = [*TRAIN[:-1], "--max_steps=1", TRAIN[-1]]
 
@@ -106,6 +107,44 @@ def test_a_run_that_exists_is_not_overwritten(here: Path, capsys: pytest.Capture
     before = {path.name: path.read_bytes() for path in (here / "r").iterdir() if path.is_file()}
     assert "r" in sentence([*TRAIN, "frogs.txt", "--run_dir", "r"], capsys)
     assert before == {path.name: path.read_bytes() for path in (here / "r").iterdir() if path.is_file()}
+
+
+@pytest.fixture
+def prepared(here: Path, capsys: pytest.CaptureFixture[str]) -> str:
+    main(["prepare", "frogs.txt", "--tokenizer", "char", "--workers", "0"])
+    capsys.readouterr()
+    return "prepared/frogs"
+
+
+def test_another_tokenizer_for_a_prepared_text(prepared: str, capsys: pytest.CaptureFixture[str]) -> None:
+    """Valid ids that mean other characters: the loss falls all the same."""
+    train = [*TRAIN, prepared]
+    train.remove("--tokenizer=char")
+    CharTokenizer(TEXT + "ß").save("other.json")
+    assert "was prepared with the tokenizer" in sentence([*train, "--tokenizer", "other.json"], capsys)
+    assert "has a tokenizer of its own" in sentence([*train, "--tokenizer", "bpe"], capsys)
+    main([*TRAIN, "frogs.txt", "--tokenizer", "other.json", "--run_dir", "r"])
+    capsys.readouterr()
+    assert "and the run's is" in sentence([*train, "--run_dir", "r", "--resume"], capsys)
+    assert "and the run's is" in sentence(["eval", "--run", "r", "--data_path", prepared], capsys)
+
+
+def test_a_half_prepared_text(prepared: str, capsys: pytest.CaptureFixture[str]) -> None:
+    """Training on the half that is there."""
+    Path(prepared, "val.tokens").unlink()
+    train = [*TRAIN, prepared]
+    train.remove("--tokenizer=char")
+    for argv in (train, ["eval", "--data_path", prepared]):
+        said = sentence(argv, capsys)
+        assert "prepared/frogs is only half prepared: go on with gptlib prepare" in said.replace("\\", "/")
+
+
+def test_a_prepared_text_of_which_a_file_is_cut_short(prepared: str, capsys: pytest.CaptureFixture[str]) -> None:
+    path = Path(prepared, "train.tokens")
+    path.write_bytes(path.read_bytes()[:-2])
+    train = [*TRAIN, prepared]
+    train.remove("--tokenizer=char")
+    assert "train.tokens' is damaged" in sentence(train, capsys)
 
 
 def test_nothing_to_resume(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
