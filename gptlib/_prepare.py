@@ -34,6 +34,7 @@ from tqdm import tqdm
 from gptlib._files import atomic_path, write_json
 from gptlib._texts import CORPORA, MARK_LINE, decoded, files_of, is_gzip, text_blocks
 from gptlib._token_files import HEADER_BYTES, check_maker, ids_dtype, make_header, read_header, write_tokens
+from gptlib._tokenizer import check_vocab_size
 from gptlib.tokenizer import END_OF_TEXT, BPETokenizer, CharTokenizer, Tokenizer, load_tokenizer
 
 FORMAT = "gptlib prepared 1"
@@ -206,13 +207,15 @@ def make_encode(engine: Engine, tokenizer: Any) -> Callable[[str], Any]:
     encoding = tokenizer.to_tiktoken()
 
     def encode(text: str) -> Any:
-        agree = (text.isascii() or disputed().isdisjoint(text)) and not LONG_GAP.search(text)
+        agree = (text.isascii() or disputed().isdisjoint(text)) and not has_gap(text)
         return encoding.encode_to_numpy(text, disallowed_special=()) if agree else tokenizer.encode(text)
 
     return encode
 
 
-LONG_GAP = regex.compile(r"\s{10000}")  # tiktoken's regular expression gives up over a million
+def has_gap(text: str) -> bool:
+    """Whether there may be 10,000 spaces in a row; over a million, tiktoken's regular expression gives up."""
+    return any(text[i : i + 100].isspace() for i in range(0, len(text), 5000))
 
 
 @cache
@@ -346,8 +349,7 @@ def is_finished(folder: Path) -> bool:
 def read_prepared(folder: Path) -> tuple[Tokenizer, dict[str, dict[str, Any]]]:
     """The tokenizer of a prepared folder, and the headers of its token files; ValueError if something does not fit."""
     if not is_finished(folder):
-        source = json.loads((folder / DESCRIBED).read_text(encoding="utf-8")).get("source")
-        raise ValueError(f"{folder} is only half prepared: go on with gptlib prepare {source} --out {folder}")
+        raise ValueError(f"{folder} is only half prepared: give the `gptlib prepare` command that began it once more")
     tokenizer = load_tokenizer(folder / "tokenizer.json")
     headers = {part: read_header(folder / f"{part}.tokens") for part in PARTS}
     for part, header in headers.items():
@@ -369,9 +371,10 @@ def claim(folder: Path, wanted: dict[str, Any]) -> None:
     if folder.exists() and not folder.is_dir():
         raise ValueError(f"{folder} is a file, and a folder is needed: name another with --out")
     if not is_prepared(folder):
-        shutil.rmtree(folder / WORK, ignore_errors=True)  # stopped before it was known what it was to be
-        if folder.is_dir() and any(not path.name.startswith(".") for path in folder.iterdir()):
+        held = [path for path in folder.rglob("*") if path != folder / WORK and not path.name.startswith(".")]
+        if {path.relative_to(folder).as_posix() for path in held} - {f"{WORK}/text", f"{WORK}/plan.json"}:
             raise ValueError(f"the folder {folder} holds other files: name another with --out")
+        shutil.rmtree(folder / WORK, ignore_errors=True)  # stopped before it was said what it was to be
         return
     try:
         found = json.loads((folder / DESCRIBED).read_text(encoding="utf-8"))
@@ -412,18 +415,19 @@ def prepare(
     """
     began, out = time.perf_counter(), Path(out)
     given = None if tokenizer in ("bpe", "char") else load_tokenizer(tokenizer)
-    check(val_fraction, sample_mb, workers, engine, vocab_size if tokenizer == "bpe" else None)
+    check(val_fraction, sample_mb, workers, engine)
     settings: dict[str, Any] = {"val_fraction": val_fraction, "tokenizer": given.fingerprint if given else tokenizer}
     if tokenizer == "bpe":
+        check_vocab_size(vocab_size, 1)
         settings |= {"vocab_size": vocab_size, "sample_mb": sample_mb}
     wanted = describe(source, **settings)
     claim(out, wanted)
     was_finished = is_prepared(out) and is_finished(out)
     if not was_finished:
         pattern = SAFE_PLACE if given is None or given.places else DOCUMENT_BEGINS
-        text, plan = begin(source, out, wanted, val_fraction, piece_bytes, pattern)
+        text, plan = begin(source, out, wanted, val_fraction, piece_bytes, pattern, progress)
         if not (out / "tokenizer.json").is_file():
-            with tqdm(desc="learning", unit="B", unit_scale=True, disable=not progress) as bar:
+            with tqdm(desc="learning", unit="B", unit_scale=True, disable=not progress or given is not None) as bar:
                 made = given or learn(text, plan, tokenizer, vocab_size, int(sample_mb * 1e6), bar)
             with atomic_path(out / "tokenizer.json") as partial:
                 made.save(partial)
@@ -436,7 +440,7 @@ def prepare(
     return Report(out, *read_prepared(out), time.perf_counter() - began, was_finished)
 
 
-def check(val_fraction: float, sample_mb: float, workers: int | None, engine: str, vocab_size: int | None) -> None:
+def check(val_fraction: float, sample_mb: float, workers: int | None, engine: str) -> None:
     """`ValueError` for a setting that cannot be, before anything is written."""
     if not 0 < val_fraction < 1:
         raise ValueError(f"val_fraction is {val_fraction}: choose a number between 0 and 1, such as 0.1")
@@ -446,8 +450,6 @@ def check(val_fraction: float, sample_mb: float, workers: int | None, engine: st
         raise ValueError(f"workers is {workers}: choose 1 or more, or 0 to use no other process")
     if engine not in ("auto", "own", "tiktoken"):
         raise ValueError(f"engine is {engine!r}: choose auto, own or tiktoken")
-    if vocab_size is not None and vocab_size < 257:
-        raise ValueError(f"vocab_size is {vocab_size}, but 256 bytes and 1 special token need 257: raise it")
 
 
 def available_cores() -> int:
@@ -456,11 +458,17 @@ def available_cores() -> int:
 
 
 def begin(
-    source: str | Path, out: Path, wanted: Any, val_fraction: float, piece_bytes: int, pattern: re.Pattern[str]
+    source: str | Path,
+    out: Path,
+    wanted: Any,
+    val_fraction: float,
+    piece_bytes: int,
+    pattern: re.Pattern[str],
+    progress: bool,
 ) -> tuple[Path, Any]:
     """The text as one plain file, and the plan. A source that cannot be prepared leaves nothing behind."""
     try:
-        text = one_file(source, out / WORK)
+        text = one_file(source, out / WORK, progress)
         plan = make_plan(text, out / WORK / "plan.json", val_fraction, piece_bytes, pattern)
         write_json(out / DESCRIBED, wanted)
     except Exception:
@@ -472,7 +480,7 @@ def begin(
     return text, plan
 
 
-def one_file(source: str | Path, work: Path) -> Path:
+def one_file(source: str | Path, work: Path, progress: bool) -> Path:
     """The source as one file of plain text: itself, or what is written below `work` from a gzip, folder or corpus."""
     files = files_of(source)
     if source not in CORPORA and files == [Path(source)] and not is_gzip(files[0]):
@@ -481,7 +489,7 @@ def one_file(source: str | Path, work: Path) -> Path:
     text = work / "text"
     if not text.is_file():
         with atomic_path(text) as partial, partial.open("w", encoding="utf-8", newline="\n") as file:
-            file.writelines(text_blocks(source))
+            file.writelines(tqdm(text_blocks(source), "reading", unit=" MB", disable=not progress))
     return text
 
 

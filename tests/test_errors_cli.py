@@ -136,7 +136,7 @@ def test_a_half_prepared_text(prepared: str, capsys: pytest.CaptureFixture[str])
     train.remove("--tokenizer=char")
     for argv in (train, ["eval", "--data_path", prepared]):
         said = sentence(argv, capsys)
-        assert "prepared/frogs is only half prepared: go on with gptlib prepare" in said.replace("\\", "/")
+        assert "prepared/frogs is only half prepared: give the `gptlib prepare` command" in said.replace("\\", "/")
 
 
 def test_a_prepared_text_of_which_a_file_is_cut_short(prepared: str, capsys: pytest.CaptureFixture[str]) -> None:

@@ -12,6 +12,7 @@ from test_prepare import ROOT, alive, contents, linux, wait_until_gone
 
 from gptlib import _prepare
 from gptlib._prepare import prepare
+from gptlib.data import open_tokens
 from gptlib.tokenizer import END_OF_TEXT, BPETokenizer, CharTokenizer
 
 TEXT = "".join(f"{i} frogs sat on log {i % 7}. Then {i % 5} jumped off, said the heron.\n" for i in range(600))
@@ -87,10 +88,27 @@ def test_one_bad_byte_deep_inside_ends_all_workers(here: Path) -> None:
 def test_other_files_stay(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """A folder of somebody's notes, written over or emptied."""
     (here / "notes").mkdir()
-    (here / "notes" / "val.tokens").write_text("mine", encoding="utf-8")
-    said = sentence(["prepare", "frogs.txt", "--out", "notes"], capsys)
-    assert "the folder notes holds other files: name another with --out" in said
-    assert [path.read_text(encoding="utf-8") for path in (here / "notes").iterdir()] == ["mine"]
+    for name in ("notes/val.tokens", "drafts/unfinished/novel"):
+        (here / name).parent.mkdir(parents=True, exist_ok=True)
+        (here / name).write_text("mine", encoding="utf-8")
+        folder = name.partition("/")[0]
+        said = sentence(["prepare", "frogs.txt", "--out", folder], capsys)
+        assert f"the folder {folder} holds other files: name another with --out" in said
+        assert [path.name for path in (here / folder).iterdir()] == [name.split("/")[1]]
+        assert (here / name).read_text(encoding="utf-8") == "mine"
+
+
+def test_what_was_stopped_at_once_begins_anew(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A scratch text of another source, or a folder that nobody may use again."""
+    (here / "toads").mkdir()
+    (here / "toads" / "a.txt").write_text(TEXT.replace("frog", "toad"), encoding="utf-8", newline="\n")
+    with monkeypatch.context() as patch:
+        patch.setattr(_prepare, "make_plan", lambda *rest: (_ for _ in ()).throw(KeyboardInterrupt))
+        with pytest.raises(KeyboardInterrupt):
+            prepare("toads", "out", vocab_size=300, workers=0)
+    assert (here / "out" / "unfinished" / "text").is_file()
+    report = prepare("frogs.txt", "out", vocab_size=300, workers=0)
+    assert "frog" in report.tokenizer.decode(open_tokens("out/val.tokens")[:50].tolist())
 
 
 @pytest.mark.parametrize("finished", [True, False])
