@@ -16,6 +16,8 @@ def atomic_path(path: str | Path) -> Iterator[Path]:
     raises, `path` is as it was. A killed process leaves its temporary file, which the next one that writes replaces.
     """
     path = Path(path)
+    if path.is_dir():
+        raise ValueError(f"{path} is a folder: name a file in it")
     path.parent.mkdir(parents=True, exist_ok=True)
     partial = path.with_name(f".{path.name}.partial")
     try:

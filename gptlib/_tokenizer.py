@@ -38,7 +38,8 @@ def check_pattern(pattern: str) -> None:
 
 def check_specials(special_tokens: Sequence[str]) -> None:
     """`ValueError` unless these are distinct texts that are not empty."""
-    if isinstance(special_tokens, str) or "" in special_tokens or len(set(special_tokens)) < len(special_tokens):
+    wrong = isinstance(special_tokens, str) or not isinstance(special_tokens, Sequence)  # the order gives the ids
+    if wrong or "" in special_tokens or len(set(special_tokens)) < len(special_tokens):
         raise ValueError(f"special_tokens is {special_tokens!r}: give a list of distinct texts, none of them empty")
 
 
@@ -46,15 +47,18 @@ def choose_specials(allowed: Literal["none", "all"] | Collection[str], known: Co
     """The special tokens a caller allows; ValueError for a name that the tokenizer does not have."""
     if allowed in ("none", "all"):
         return known if allowed == "all" else ()
-    chosen = [allowed] if isinstance(allowed, str) else allowed
+    chosen = [allowed] if isinstance(allowed, str) else list(allowed)
     for text in chosen:
         if text not in known:
-            raise ValueError(f"{text!r} is no special token here: allow none, all or some of {', '.join(known)}")
+            some = f"allow none, all or some of {', '.join(known)}" if known else "this tokenizer has none"
+            raise ValueError(f"{text!r} is no special token here: {some}")
     return chosen
 
 
 def check_vocab_size(vocab_size: int, n_specials: int) -> None:
     """`ValueError` unless there is room for the bytes and the special tokens, and a character for each token."""
+    if not isinstance(vocab_size, int):
+        raise ValueError(f"vocab_size is {vocab_size!r}: give a whole number, such as 4096")
     least = 256 + n_specials
     if vocab_size < least:
         raise ValueError(
@@ -77,11 +81,37 @@ def ids_of_tokens(vocab: Mapping[int, bytes], tokens: Iterable[bytes]) -> dict[b
 
 def read_texts(source: str | Path | Iterable[str]) -> Iterable[str]:
     """The texts to train on: a `Path` is read as a UTF-8 file, a `str` is the text itself."""
+    if isinstance(source, str):
+        if len(source) < 250 and "\n" not in source and source.endswith((".txt", ".gz")) and Path(source).is_file():
+            raise ValueError(f"{source!r} is the name of a file, not a text: pass Path({source!r}) to read it")
+        return [source]
     if not isinstance(source, Path):
-        return [source] if isinstance(source, str) else source
+        return source
     from gptlib._texts import text_blocks  # it imports the tokenizers in its turn
 
     return ["".join(text_blocks(source))]
+
+
+def check_text(text: object) -> None:
+    """`ValueError` for what is no `str`."""
+    if not isinstance(text, str):
+        raise ValueError(f"the text is of type {type(text).__name__}: give a str")
+
+
+def as_tiktoken(pattern: str, id_of: Mapping[bytes, int], ids: Sequence[int], special_tokens: Mapping[str, int]) -> Any:
+    """A `tiktoken.Encoding`; `ids` are those of the 256 bytes and then of what each merge makes."""
+    try:
+        import tiktoken
+    except ImportError:
+        raise ImportError("to_tiktoken needs tiktoken: install it with pip install 'gptlib[fast]'") from None
+    if regex.fullmatch(pattern, ""):
+        raise ValueError(f"the pattern {pattern!r} fits an empty text, which tiktoken cannot stand: write + for *")
+    of_merges = list(ids[256:])  # tiktoken takes ids for ranks
+    if of_merges != sorted(of_merges):
+        raise ValueError("the ids do not follow the order of the merges, as tiktoken needs: renumber them")
+    return tiktoken.Encoding(
+        "gptlib", pat_str=pattern, mergeable_ranks=dict(id_of), special_tokens=dict(special_tokens)
+    )
 
 
 # ---- files

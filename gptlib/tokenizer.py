@@ -13,9 +13,10 @@ import json
 from collections import Counter, defaultdict
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from heapq import heapify, heappop, heappush
-from itertools import chain, pairwise, repeat
+from itertools import chain, pairwise
+from operator import index
 from pathlib import Path
-from typing import Any, Literal, SupportsInt
+from typing import Any, Literal, SupportsIndex
 
 import regex
 
@@ -32,9 +33,10 @@ def split_chunks(text: str, pattern: str = GPT2_PATTERN) -> list[str]:
     What lies between two matches of the pattern is a chunk as well, so the chunks always add up to the text.
     """
     chunks = regex.findall(pattern, text)
-    if "".join(chunks) != text or "" in chunks:  # the pattern skips something, or matches nothing
-        chunks = [chunk for chunk in regex.split(f"({pattern})", text) if chunk]
-    return chunks
+    if "".join(chunks) == text and "" not in chunks:
+        return chunks
+    edges = {0, len(text), *chain.from_iterable(match.span() for match in regex.finditer(pattern, text))}
+    return [text[i:j] for i, j in pairwise(sorted(edges))]
 
 # %% ../notebooks/01_tokenizer.ipynb #f7f0c680
 def changed_pairs(word: str, pair: str, new: str) -> Iterator[tuple[str, str]]:
@@ -48,12 +50,12 @@ def changed_pairs(word: str, pair: str, new: str) -> Iterator[tuple[str, str]]:
             yield pair[1] + right[0], new + right[0]
 
 # %% ../notebooks/01_tokenizer.ipynb #6eb7b5b9
-Entry = tuple[int, str, str, str]
+Entry = tuple[int, str, str, str]  # minus the count, the two tokens mirrored, the pair
 
 
 def mirrored(token: bytes) -> str:
     """A string that sorts the other way round: the greatest token has the smallest (lesson 01_tokenizer)."""
-    return "".join(chr(255 - byte) for byte in token) + chr(256)  # the last puts "ab" before "a"
+    return "".join(chr(255 - byte) for byte in token) + chr(256)  # "ab" is greater than "a" and must come first
 
 
 def pop_most_frequent(heap: list[Entry], pair_counts: Mapping[str, int]) -> str | None:
@@ -81,7 +83,11 @@ def train_merges(chunk_counts: Mapping[bytes, int], n_merges: int) -> list[tuple
         for pair in map("".join, pairwise(word)):
             pair_counts[pair] += counts[i]
             where[pair].append(i)
-    heap = [(-n, order[ord(pair[0])], order[ord(pair[1])], pair) for pair, n in pair_counts.items()]
+
+    def entry(pair: str) -> Entry:
+        return -pair_counts[pair], order[ord(pair[0])], order[ord(pair[1])], pair
+
+    heap = list(map(entry, pair_counts))
     heapify(heap)
     merges: list[tuple[bytes, bytes]] = []
     while len(merges) < n_merges and (pair := pop_most_frequent(heap, pair_counts)):
@@ -89,7 +95,7 @@ def train_merges(chunk_counts: Mapping[bytes, int], n_merges: int) -> list[tuple
         new, born = chr(len(tokens)), set()
         tokens.append(b"".join(merges[-1]))
         order.append(mirrored(tokens[-1]))
-        for i in set(where.pop(pair)):
+        for i in set(where.pop(pair)):  # a chunk that holds it twice is listed twice
             for gone, made in changed_pairs(words[i], pair, new):
                 pair_counts[gone] -= counts[i]
                 pair_counts[made] += counts[i]
@@ -97,7 +103,7 @@ def train_merges(chunk_counts: Mapping[bytes, int], n_merges: int) -> list[tuple
                 born.add(made)
             words[i] = words[i].replace(pair, new)
         for pair in born:
-            heappush(heap, (-pair_counts[pair], order[ord(pair[0])], order[ord(pair[1])], pair))
+            heappush(heap, entry(pair))
     return merges
 
 # %% ../notebooks/01_tokenizer.ipynb #064ba620
@@ -106,29 +112,29 @@ def as_replacements(merges: Iterable[tuple[bytes, bytes]]) -> list[tuple[str, st
 
     Raises `ValueError` for an order in which no training learns: a token is made before a merge uses it.
     """
-    character, used, replacements = {bytes([b]): chr(b) for b in range(256)}, set(), []
+    character, used, replacements = {bytes([b]): chr(b) for b in range(256)}, set(), {}
     for rank, (left, right) in enumerate(merges):
         for part in (left, right):
             if part not in character:
                 raise ValueError(f"merge {rank} joins {part!r}, which none before it makes: keep the order of learning")
         used |= {left, right}
-        made = left + right
+        made, pair = left + right, character[left] + character[right]
         if made in used:
             raise ValueError(f"merge {rank} makes {made!r}, which one before it joins: keep the order of learning")
-        new = character.setdefault(made, chr(256 + rank))
-        replacements.append((character[left] + character[right], new))
-    return replacements
+        if pair in replacements:
+            raise ValueError(f"merge {rank} joins {left!r} and {right!r} a second time: remove it")
+        replacements[pair] = character.setdefault(made, chr(256 + rank))
+    return list(replacements.items())
 
 # %% ../notebooks/01_tokenizer.ipynb #6f1371a3
 def encode_word(word: str, ranks: Mapping[tuple[str, str], int], replacements: Sequence[tuple[str, str]]) -> str:
     """A word with every merge done, lowest rank first (Sennrich et al. 2016, section 3.2; lesson 01_tokenizer)."""
-    if len(word) > 1000:
+    if 2 * len(word) > len(replacements):
         for pair, new in replacements:
             word = word.replace(pair, new)
         return word
-    none = len(replacements)
-    while (rank := min(map(ranks.get, pairwise(word), repeat(none)), default=none)) < none:
-        word = word.replace(*replacements[rank])
+    while present := [ranks[pair] for pair in pairwise(word) if pair in ranks]:
+        word = word.replace(*replacements[min(present)])
     return word
 
 # %% ../notebooks/01_tokenizer.ipynb #929d1caf
@@ -192,6 +198,7 @@ class Tokenizer:
 
     def pieces(self, text: str, allowed_special: Allowed = "none") -> list[str]:
         """The text cut at its special tokens, which then stand at the odd places."""
+        _tokenizer.check_text(text)
         return split_specials(text, _tokenizer.choose_specials(allowed_special, self.special_tokens))
 
     def encode(self, text: str, allowed_special: Allowed = "none") -> list[int]:
@@ -213,22 +220,24 @@ class Tokenizer:
             yield from self.encode(pending[:cut], specials)
             pending = pending[cut:]
             enough = 2 * len(pending)  # where nothing is safe, as in blank lines, do not look again at every piece
-            if len(self.remembered) > 2000:  # so that the memory does not grow with the text
+            if len(self.remembered) > 2000:
                 self.remembered.clear()
         yield from self.encode(pending, specials)
 
-    def decode(self, ids: Iterable[SupportsInt]) -> str:
+    def decode(self, ids: Iterable[SupportsIndex]) -> str:
         """The text of some ids; bytes that are not whole characters become U+FFFD, the replacement character."""
         return self.decode_bytes(ids).decode("utf-8", errors="replace")
 
-    def decode_bytes(self, ids: Iterable[SupportsInt]) -> bytes:
+    def decode_bytes(self, ids: Iterable[SupportsIndex]) -> bytes:
         """The bytes of some ids, which may end in the middle of a character; KeyError for an id without a token."""
         try:
-            return b"".join(self.token_bytes[int(i)] for i in ids)
+            return b"".join(self.token_bytes[index(i)] for i in ids)
         except KeyError as error:
             raise KeyError(f"no token has the id {error}: the ids go from 0 to {self.vocab_size - 1}") from None
+        except TypeError:
+            raise ValueError(f"{ids!r} is no row of ids: give whole numbers, as encode does") from None
 
-    def decode_iter(self, ids: Iterable[SupportsInt]) -> Iterator[str]:
+    def decode_iter(self, ids: Iterable[SupportsIndex]) -> Iterator[str]:
         """The text of ids as they come, one piece each and a last one; an incomplete character is held back."""
         decoder = codecs.getincrementaldecoder("utf-8")(errors="replace")
         for i in ids:
@@ -352,7 +361,7 @@ class BPETokenizer(Tokenizer):
     def from_files(
         cls, vocab_json: str | Path, merges_txt: str | Path, special_tokens: Specials = (END_OF_TEXT,)
     ) -> "BPETokenizer":
-        """Read the two files in which GPT-2 is published; a special token keeps the id that the first gives it."""
+        """Read the two files in which GPT-2 is published; a special token that no merge makes keeps its id there."""
         return cls(*_tokenizer.read_published(Path(vocab_json), Path(merges_txt), special_tokens), special_tokens)
 
     def encode_ordinary(self, text: str) -> list[int]:
@@ -366,16 +375,8 @@ class BPETokenizer(Tokenizer):
 
     def to_tiktoken(self) -> Any:
         """A faster `tiktoken.Encoding` with our ids; its Unicode is older, and special tokens may not begin alike."""
-        try:
-            import tiktoken
-        except ImportError:
-            raise ImportError("to_tiktoken needs tiktoken: install it with pip install 'gptlib[fast]'") from None
-        in_order = self.ids[256:]  # tiktoken takes ids for ranks
-        if in_order != sorted(in_order):
-            raise ValueError("the ids do not follow the order of the merges, as tiktoken needs: renumber them")
-        return tiktoken.Encoding(
-            "gptlib", pat_str=self.pattern, mergeable_ranks=self.id_of, special_tokens=self.special_tokens
-        )
+        pattern = self.pattern if self.pattern == GPT2_PATTERN else f"{self.pattern}|(?:(?!{self.pattern})[\\s\\S])+"
+        return _tokenizer.as_tiktoken(pattern, self.id_of, self.ids, self.special_tokens)
 
     def to_fields(self) -> dict[str, Any]:
         """What `save` writes, each byte as a letter."""

@@ -49,6 +49,25 @@ BYTES = {i: bytes([i]) for i in range(256)}
             "merge 4 makes b'abc', which one before it joins: keep the order of learning",
         ),
         (
+            lambda: BPETokenizer(BYTES | {256: b"ab"}, [(b"a", b"b"), (b"a", b"b")]),
+            ValueError,
+            "merge 1 joins b'a' and b'b' a second time: remove it",
+        ),
+        (lambda: BPETokenizer.train("a", "300"), ValueError, "vocab_size is '300': give a whole number, such as 4096"),
+        (lambda: BPETokenizer.train("a", 300.0), ValueError, "vocab_size is 300.0: give a whole number"),
+        (lambda: BPETokenizer.train("a", 300, None), ValueError, "special_tokens is None: give a list"),
+        (lambda: CharTokenizer("a", {"<a>"}), ValueError, "special_tokens is {'<a>'}: give a list"),
+        (lambda: BPE.encode(None), ValueError, "the text is of type NoneType: give a str"),
+        (lambda: BPE.encode(b"low"), ValueError, "the text is of type bytes: give a str"),
+        (lambda: BPE.decode("123"), ValueError, "'123' is no row of ids: give whole numbers, as encode does"),
+        (lambda: BPE.decode([97.9]), ValueError, r"\[97\.9\] is no row of ids"),
+        (lambda: BPE.decode(97), ValueError, "97 is no row of ids"),
+        (
+            lambda: BPETokenizer(BYTES, [], []).encode("a", {"<b>"}),
+            ValueError,
+            "'<b>' is no special token here: this tokenizer has none",
+        ),
+        (
             lambda: BPETokenizer.train("a", 1_114_113),
             ValueError,
             "vocab_size is 1114113, but there are 1114112 characters for tokens: lower it",
@@ -122,6 +141,20 @@ def test_files_unlike_gpt2s(vocab: str | None, merges: str | None, sentence: str
     assert caught.value.__cause__ is None and "\n" not in str(caught.value)
 
 
+def test_the_name_of_a_file_is_no_text(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """For a tokenizer that learned from the letters of a file's name, without a word."""
+    monkeypatch.chdir(tmp_path)
+    Path("tales.txt").write_text("low lower", encoding="utf-8", newline="\n")
+    for train in (CharTokenizer.train, lambda source: BPETokenizer.train(source, 300)):
+        with pytest.raises(
+            ValueError, match=r"'tales.txt' is the name of a file, not a text: pass Path\('tales.txt'\)"
+        ):
+            train("tales.txt")
+        train("no such file.txt")
+    with pytest.raises(ValueError, match="is a folder: name a file in it"):
+        BPE.save(tmp_path)
+
+
 def test_a_missing_tokenizer_file(tmp_path: Path) -> None:
     """For a traceback where a wrong path was given."""
     for path in (tmp_path / "no.json", tmp_path):
@@ -190,6 +223,12 @@ def test_without_tiktoken(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(builtins, "__import__", without)
     with pytest.raises(ImportError, match=r"to_tiktoken needs tiktoken: install it with pip install 'gptlib\[fast\]'"):
         BPE.to_tiktoken()
+
+
+def test_tiktoken_cannot_stand_an_empty_chunk() -> None:
+    """For a panic in somebody else's Rust."""
+    with pytest.raises(ValueError, match=r"the pattern 'a\*.*' fits an empty text, .*: write \+ for \*"):
+        BPETokenizer(BYTES, [], [], "a*").to_tiktoken()
 
 
 def test_tiktoken_wants_ids_in_the_order_of_the_merges() -> None:

@@ -17,8 +17,9 @@ import tiktoken
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
+from tokenizers import pre_tokenizers
 
-from gptlib._tokenizer import as_letters
+from gptlib._tokenizer import LETTERS, as_letters
 from gptlib.tokenizer import (
     END_OF_TEXT,
     GPT2_PATTERN,
@@ -184,7 +185,7 @@ def test_the_order_of_the_texts_does_not_matter() -> None:
         assert train_merges({name.encode(): 1 for name in names}, 1) == [(b"y", b"a")]
 
 
-@given(ANY_TEXT, st.sampled_from([GPT2_PATTERN, r"\w+", r"\S+|\s+", "a*", "(?i)the", "x"]))
+@given(ANY_TEXT, st.sampled_from([GPT2_PATTERN, r"\w+", r"\S+|\s+", "a*", "(?i)the", "x", r"(?r)\w+"]))
 def test_chunks_add_up_to_the_text(text: str, pattern: str) -> None:
     """For a pattern that skips something: what no alternative takes would be lost (B1.5)."""
     chunks = split_chunks(text, pattern)
@@ -245,9 +246,10 @@ def test_rank_beats_length_and_place() -> None:
         assert [tokenizer.vocab[i] for i in tokenizer.encode(chunk)] == tokens
 
 
-@pytest.mark.parametrize("length", [1, 2, 999, 1000, 1001, 5000])
+@pytest.mark.parametrize("length", [1, 2, 217, 218, 219, 220, 221, 1000, 5000])
 def test_long_words_are_no_exception(bpe: BPETokenizer, length: int) -> None:
     """For two ways to encode, of which the one for long words gives other tokens (B1.3)."""
+    assert len(bpe.merges) == 439
     rng = random.Random(length)
     for letters in ("a", "ab", "thesandi", "aé"):
         word = "".join(rng.choices(letters, k=length)).encode().decode("latin-1")
@@ -281,6 +283,15 @@ def apart(bpe: BPETokenizer) -> tuple[BPETokenizer, tiktoken.Encoding]:
     ordinary = {i: bpe.vocab[i] for i in range(256 + len(bpe.merges))}
     tokenizer = BPETokenizer(ordinary, bpe.merges, [text for text in SPECIALS if text != "<a><b>"])
     return tokenizer, tokenizer.to_tiktoken()
+
+
+@pytest.mark.parametrize("pattern", [r"\w+", r"\S+|\s+", "x", r"(?i)the", "a+", r"(?<=a)b+"])
+def test_tiktoken_with_another_pattern(pattern: str) -> None:
+    """For text that tiktoken drops because no alternative takes it (B1.5)."""
+    tokenizer = BPETokenizer.train(SAMPLE[:3000], 400, pattern=pattern)
+    theirs = tokenizer.to_tiktoken()
+    for text in [*AWKWARD, SAMPLE[:2000], "axb abbb The THE tHe xx"]:
+        assert theirs.encode_ordinary(text) == tokenizer.encode(text)
 
 
 @given(text=st.one_of(ANY_TEXT, TRICKY_TEXT), allowed=ALLOWED)
@@ -582,6 +593,12 @@ def test_a_fingerprint_tells_tokenizers_apart(bpe: BPETokenizer, chars: CharToke
         tokenizer.save(path)
         assert load_tokenizer(path).fingerprint == tokenizer.fingerprint
         assert len(tokenizer.fingerprint) == 64
+
+
+def test_letters_are_gpt2s() -> None:
+    """For one byte spelled by another letter than in the files of others."""
+    assert set(LETTERS.values()) == set(pre_tokenizers.ByteLevel.alphabet())
+    assert [as_letters(bytes([b])) for b in b" \n\xad\xa0\xffa"] == ["Ġ", "Ċ", "Ń", "ł", "ÿ", "a"]
 
 
 def test_files_like_gpt2s(bpe: BPETokenizer, tmp_path: Path) -> None:
