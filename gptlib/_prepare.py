@@ -11,7 +11,6 @@ import math
 import os
 import re
 import shutil
-import signal
 import subprocess
 import sys
 import threading
@@ -48,10 +47,10 @@ Engine = Literal["auto", "own", "tiktoken"]
 
 # ---- where a text may be cut
 
-# Before a space or line end between two visible characters a new chunk of the tokenizer begins, whatever stands around.
-# Beside < and > an end mark could be near. Half a character at the edge of a window is a surrogate, and unknown.
-WITHIN = r"[^\s>\ud800-\udfff](?=(?: |\r?\n)[^\s<\ud800-\udfff])"
-BEGIN = rf"[\r\n]{re.escape(END_OF_TEXT)}[\r\n]+(?=[^\s<\ud800-\udfff])"
+# Where white space follows something visible, a new chunk of the tokenizer begins, whatever stands around. One space
+# or line end is taken, and none beside < or >, so that no end mark and none of its line ends is near.
+WITHIN = r"[^\s>](?=(?: |\r?\n)[^\s<])"
+BEGIN = rf"[\r\n]{re.escape(END_OF_TEXT)}[\r\n]+(?=[^\s<])"
 SAFE_PLACE = re.compile(f"{WITHIN}|{BEGIN}")
 DOCUMENT_BEGINS = re.compile(BEGIN)
 WINDOW = 2**16
@@ -157,8 +156,7 @@ def stretches(text: str, piece: Piece) -> Iterator[str | None]:
     parts = MARK_LINE.split(text)
     for i, part in enumerate(parts):
         begins, ends = i > 0 or piece.first, i < len(parts) - 1 or piece.last
-        part = part.lstrip("\n") if begins else part
-        part = part.rstrip("\n") if ends else part
+        part = (part.lstrip("\n") if begins else part).rstrip("\n")  # no cut is right behind a line end
         if part:
             yield part
             if ends:
@@ -238,7 +236,6 @@ def disputed() -> frozenset[str]:
 
 def work(tokenizer_file: str, engine: Engine) -> None:
     """Encode the pieces that come in as lines of JSON, and answer each with a line, until the parent is gone."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches every process of a terminal: the parent decides
     tasks: SimpleQueue[dict[str, Any]] = SimpleQueue()
     threading.Thread(target=listen, args=(tasks,), daemon=True).start()
     tokenizer = load_tokenizer(tokenizer_file)
@@ -268,7 +265,8 @@ class Worker:
         found = {"PYTHONPATH": os.pathsep.join(filter(None, [here, os.environ.get("PYTHONPATH")]))}
         command = [sys.executable, "-m", "gptlib._prepare", str(tokenizer_file), engine]
         pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "encoding": "utf-8"}
-        self.process = subprocess.Popen(command, env=os.environ | found, **pipes)
+        # A process group of its own keeps the Ctrl-C of a terminal away: what to do then is the parent's to say.
+        self.process = subprocess.Popen(command, env=os.environ | found, process_group=0, **pipes)
 
     def encode(self, path: Path, piece: Piece, done: Path) -> None:
         """Have a piece encoded into the file `done`; ValueError with what the worker says is wrong with it."""

@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import time
+from contextlib import suppress
 from itertools import pairwise
 from pathlib import Path
 
@@ -60,7 +61,8 @@ WORDS = [
     "e\u0301",
     "\u0558",
 ]
-TEXTS = st.lists(st.sampled_from([*MARK, *BREAKS, *WORDS, *WORDS]), min_size=1, max_size=40).map("".join)
+PARTS = st.sampled_from([*MARK, *BREAKS, *WORDS, " frog", " it's", "\nfrogs", " 文字", " 42"])
+TEXTS = st.lists(PARTS, min_size=1, max_size=40).map("".join)
 TOKENIZER = BPETokenizer.train(["frogs it's 42 frogs! Käse Käse  frogs\n\nfrogs 文字文字 frog, 'll we'll"] * 3, 300)
 
 
@@ -186,9 +188,12 @@ def test_a_last_document_of_a_megabyte_is_not_cut(tmp_path):
 
 def test_where_the_engines_disagree_ours_is_asked():
     """tiktoken's regular expression knows an older Unicode, and gives up over a million spaces."""
-    encode = make_encode("tiktoken", TOKENIZER)
-    for text in ("\u0558a \ua7cea", "".join(sorted(_prepare.disputed()))[:500], "a" + " " * 1_000_000 + "b"):
-        assert list(encode(text)) == TOKENIZER.encode(text)
+    merges = [(bytes([b]), b"a") for b in range(128, 256)]  # so that it matters whether a letter stands before the a
+    tokens = [*(bytes([b]) for b in range(256)), *(b + a for b, a in merges)]
+    tokenizer = BPETokenizer(dict(enumerate(tokens)), merges)
+    encode = make_encode("tiktoken", tokenizer)
+    for text in ("\u0558a \ua7cea", "a".join(sorted(_prepare.disputed())), "a" + " " * 1_000_000 + "b"):
+        assert list(encode(text)) == tokenizer.encode(text)
     assert not any(character.isascii() for character in _prepare.disputed())
 
 
@@ -358,10 +363,10 @@ def test_a_kill_at_any_moment_changes_no_byte(big, scale):
                 process.wait(wait)
             except subprocess.TimeoutExpired:
                 kills += 1
-                if rng.random() < 0.5:
-                    os.killpg(process.pid, signal.SIGKILL)
-                else:
-                    process.kill()
+                victims = alive(process.pid) if rng.random() < 0.5 else [process.pid]
+                for pid in victims:
+                    with suppress(ProcessLookupError):
+                        os.kill(pid, signal.SIGKILL)
             process.communicate()
             wait_until_gone(process.pid)
         assert start(out).wait() == 0
