@@ -33,7 +33,6 @@ from tqdm import tqdm
 from gptlib._files import atomic_path, write_json
 from gptlib._texts import CORPORA, MARK_LINE, decoded, files_of, is_gzip, text_blocks
 from gptlib._token_files import HEADER_BYTES, check_maker, ids_dtype, make_header, read_header, write_tokens
-from gptlib._tokenizer import check_vocab_size
 from gptlib.tokenizer import END_OF_TEXT, BPETokenizer, CharTokenizer, Tokenizer, load_tokenizer
 
 FORMAT = "gptlib prepared 1"
@@ -416,7 +415,7 @@ def prepare(
     check(val_fraction, sample_mb, workers, engine)
     settings: dict[str, Any] = {"val_fraction": val_fraction, "tokenizer": given.fingerprint if given else tokenizer}
     if tokenizer == "bpe":
-        check_vocab_size(vocab_size, 1)
+        BPETokenizer.train("", vocab_size)  # ValueError for a size that cannot be, before anything is written
         settings |= {"vocab_size": vocab_size, "sample_mb": sample_mb}
     wanted = describe(source, **settings)
     claim(out, wanted)
