@@ -1,7 +1,9 @@
 """What notebook 01 leaves out: the files of a tokenizer, and the sentences about what cannot be one."""
 
 import json
-from collections.abc import Collection, Iterable, Mapping, Sequence
+import re
+from collections import Counter, defaultdict
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
@@ -55,15 +57,15 @@ def choose_specials(allowed: Literal["none", "all"] | Collection[str], known: Co
     return chosen
 
 
-def check_vocab_size(vocab_size: int, n_specials: int) -> None:
+def check_training(vocab_size: int, special_tokens: Sequence[str], pattern: str) -> None:
     """`ValueError` unless there is room for the bytes and the special tokens, and a character for each token."""
+    check_specials(special_tokens)
+    check_pattern(pattern)
     if not isinstance(vocab_size, int):
         raise ValueError(f"vocab_size is {vocab_size!r}: give a whole number, such as 4096")
-    least = 256 + n_specials
+    n, least = len(special_tokens), 256 + len(special_tokens)
     if vocab_size < least:
-        raise ValueError(
-            f"vocab_size is {vocab_size}, but 256 bytes and {n_specials} special tokens need {least}: raise it"
-        )
+        raise ValueError(f"vocab_size is {vocab_size}, but 256 bytes and {n} special tokens need {least}: raise it")
     if vocab_size > 0x110000:
         raise ValueError(f"vocab_size is {vocab_size}, but there are {0x110000} characters for tokens: lower it")
 
@@ -77,6 +79,42 @@ def ids_of_tokens(vocab: Mapping[int, bytes], tokens: Iterable[bytes]) -> dict[b
         if token not in ids:
             raise ValueError(f"the vocabulary lacks {token!r}: it needs all 256 bytes and what each merge makes")
     return {token: ids[token] for token in tokens}
+
+
+def ids_of_specials(
+    vocab: dict[int, bytes], id_of: Mapping[bytes, int], special_tokens: Sequence[str]
+) -> dict[str, int]:
+    """The id of each special token, with those added to `vocab` that it does not hold beside the ordinary tokens."""
+    ids = {}
+    for text in special_tokens:
+        token = utf8(text)
+        given = (i for i, known in vocab.items() if known == token and id_of.get(token) != i)
+        ids[text] = next(given, len(vocab))
+        vocab[ids[text]] = token
+    return ids
+
+
+# White space and what follows it. Four control characters are white space for `re` and not for `regex`.
+STRETCH = re.compile(r"[^\S\x1c-\x1f]*[\S\x1c-\x1f]+|[^\S\x1c-\x1f]+")
+
+
+def count_chunks(text: str, split_chunks: Callable[[str], list[str]]) -> Counter[str]:
+    """How often each chunk of GPT-2's pattern occurs, with the pattern run once over each distinct stretch.
+
+    A chunk always begins before white space that follows something else, so stretches with the same count may be
+    joined and cut together.
+    """
+    stretches = STRETCH.findall(text)
+    counts: Counter[str] = Counter()
+    for end in (stretches[:1], stretches[1:][-1:]):  # which may lack the white space, or what follows it
+        counts.update(split_chunks("".join(end)))
+    of_count: dict[int, list[str]] = defaultdict(list)
+    for stretch, n in Counter(stretches[1:-1]).items():
+        of_count[n].append(stretch)
+    for n, same in of_count.items():
+        for chunk, times in Counter(split_chunks("".join(same))).items():
+            counts[chunk] += n * times
+    return counts
 
 
 def read_texts(source: str | Path | Iterable[str]) -> Iterable[str]:

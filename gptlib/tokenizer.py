@@ -12,9 +12,10 @@ import hashlib
 import json
 from collections import Counter, defaultdict
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from functools import partial
 from heapq import heapify, heappop, heappush
 from itertools import chain, pairwise
-from operator import index
+from operator import add, index
 from pathlib import Path
 from typing import Any, Literal, SupportsIndex
 
@@ -40,14 +41,16 @@ def split_chunks(text: str, pattern: str = GPT2_PATTERN) -> list[str]:
 
 # %% ../notebooks/01_tokenizer.ipynb #f7f0c680
 def changed_pairs(word: str, pair: str, new: str) -> Iterator[tuple[str, str]]:
-    """What joining `pair` into the character `new` does to the pairs beside it: (gone, made) (lesson 01_tokenizer)."""
-    for i, (left, right) in enumerate(pairwise(word.split(pair))):
-        if left:
-            yield left[-1] + pair[0], left[-1] + new
-        elif i:  # right behind another join
-            yield pair[1] + pair[0], new + new
-        if right:
-            yield pair[1] + right[0], new + right[0]
+    """What joining `pair` into `new` did to the pairs beside it in a word: (gone, made) (lesson 01_tokenizer)."""
+    place = word.find(new)
+    while place >= 0:
+        if place:
+            before = word[place - 1]
+            yield (pair[1] if before == new else before) + pair[0], before + new
+        after = word[place + 1 : place + 2]
+        if after and after != new:  # a new token behind it has this one before it
+            yield pair[1] + after, new + after
+        place = word.find(new, place + 1)
 
 # %% ../notebooks/01_tokenizer.ipynb #6eb7b5b9
 Entry = tuple[int, str, str, str]  # minus the count, the two tokens mirrored, the pair
@@ -80,7 +83,7 @@ def train_merges(chunk_counts: Mapping[bytes, int], n_merges: int) -> list[tuple
     pair_counts: Counter[str] = Counter()
     where: dict[str, list[int]] = defaultdict(list)
     for i, word in enumerate(words):
-        for pair in map("".join, pairwise(word)):
+        for pair in map(add, word, word[1:]):
             pair_counts[pair] += counts[i]
             where[pair].append(i)
 
@@ -92,16 +95,17 @@ def train_merges(chunk_counts: Mapping[bytes, int], n_merges: int) -> list[tuple
     merges: list[tuple[bytes, bytes]] = []
     while len(merges) < n_merges and (pair := pop_most_frequent(heap, pair_counts)):
         merges.append((tokens[ord(pair[0])], tokens[ord(pair[1])]))
-        new, born = chr(len(tokens)), set()
+        new = chr(len(tokens))
         tokens.append(b"".join(merges[-1]))
         order.append(mirrored(tokens[-1]))
+        born: Counter[str] = Counter()
         for i in set(where.pop(pair)):  # a chunk that holds it twice is listed twice
+            words[i] = words[i].replace(pair, new)
             for gone, made in changed_pairs(words[i], pair, new):
                 pair_counts[gone] -= counts[i]
-                pair_counts[made] += counts[i]
+                born[made] += counts[i]
                 where[made].append(i)
-                born.add(made)
-            words[i] = words[i].replace(pair, new)
+        pair_counts.update(born)
         for pair in born:
             heappush(heap, entry(pair))
     return merges
@@ -296,13 +300,12 @@ def learn_bpe(
     source: Source, vocab_size: int, special_tokens: Specials, pattern: str
 ) -> tuple[dict[int, bytes], list[tuple[bytes, bytes]]]:
     """Vocabulary and merges of some texts, without the special tokens, which are cut out (lesson 01_tokenizer)."""
-    _tokenizer.check_specials(special_tokens)
-    _tokenizer.check_pattern(pattern)
-    _tokenizer.check_vocab_size(vocab_size, len(special_tokens))
+    _tokenizer.check_training(vocab_size, special_tokens, pattern)
+    split = partial(split_chunks, pattern=pattern)
     counts: Counter[str] = Counter()
     for text in _tokenizer.read_texts(source):
         for ordinary in split_specials(text, special_tokens)[::2]:
-            counts.update(split_chunks(ordinary, pattern))
+            counts.update(_tokenizer.count_chunks(ordinary, split) if pattern == GPT2_PATTERN else split(ordinary))
     chunk_counts = {_tokenizer.utf8(chunk): count for chunk, count in counts.items()}
     merges = train_merges(chunk_counts, vocab_size - 256 - len(special_tokens))
     return dict(enumerate([bytes([b]) for b in range(256)] + [left + right for left, right in merges])), merges
@@ -338,12 +341,7 @@ class BPETokenizer(Tokenizer):
         self.merges, self.pattern = list(merges), pattern
         ordinary = [bytes([b]) for b in range(256)] + [left + right for left, right in self.merges]
         self.id_of = _tokenizer.ids_of_tokens(vocab, ordinary)
-        self.special_tokens = {}
-        for text in special_tokens:
-            token = _tokenizer.utf8(text)
-            given = (i for i, known in vocab.items() if known == token and self.id_of.get(token) != i)
-            i = next(given, len(self.vocab))
-            self.vocab[i], self.special_tokens[text] = token, i
+        self.special_tokens = _tokenizer.ids_of_specials(self.vocab, self.id_of, special_tokens)
         self.replacements = as_replacements(self.merges)
         self.ranks = {(pair[0], pair[1]): rank for rank, (pair, _) in enumerate(self.replacements)}
         self.ids = [self.id_of[token] for token in ordinary]  # of each character of a word
