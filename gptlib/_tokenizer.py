@@ -5,9 +5,12 @@ import re
 from collections import Counter, defaultdict
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import regex
+
+if TYPE_CHECKING:
+    from gptlib.tokenizer import BPETokenizer
 
 Merge = tuple[bytes, bytes]
 
@@ -136,19 +139,27 @@ def check_text(text: object) -> None:
         raise ValueError(f"the text is of type {type(text).__name__}: give a str")
 
 
-def as_tiktoken(pattern: str, id_of: Mapping[bytes, int], ids: Sequence[int], special_tokens: Mapping[str, int]) -> Any:
-    """A `tiktoken.Encoding`; `ids` are those of the 256 bytes and then of what each merge makes."""
+def as_tiktoken(tokenizer: "BPETokenizer") -> Any:
+    """A `tiktoken.Encoding` that gives the same ids; `ValueError` where it could not."""
     try:
         import tiktoken
     except ImportError:
         raise ImportError("to_tiktoken needs tiktoken: install it with pip install 'gptlib[fast]'") from None
+    pattern = tokenizer.pattern
     if regex.fullmatch(pattern, ""):
         raise ValueError(f"the pattern {pattern!r} fits an empty text, which tiktoken cannot stand: write + for *")
-    of_merges = list(ids[256:])  # tiktoken takes ids for ranks
+    of_merges = tokenizer.ids[256:]  # tiktoken takes ids for ranks
     if of_merges != sorted(of_merges):
         raise ValueError("the ids do not follow the order of the merges, as tiktoken needs: renumber them")
+    for left, right in tokenizer.merges:  # tiktoken looks a chunk up before it merges
+        if len(tokenizer.encode_bytes(left + right)) > 1:
+            raise ValueError(
+                f"the merges never lead to {left + right!r}, which tiktoken takes at once: remove that merge"
+            )
+    if tokenizer.places is None:  # not GPT-2's, which takes every character
+        pattern = f"{pattern}|(?:(?!{pattern})[\\s\\S])+"  # what lies between two matches is a chunk as well
     return tiktoken.Encoding(
-        "gptlib", pat_str=pattern, mergeable_ranks=dict(id_of), special_tokens=dict(special_tokens)
+        "gptlib", pat_str=pattern, mergeable_ranks=tokenizer.id_of, special_tokens=tokenizer.special_tokens
     )
 
 

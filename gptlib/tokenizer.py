@@ -178,7 +178,7 @@ class Tokenizer:
     vocab: dict[int, Any]  # the token of each id, text or bytes
     token_bytes: dict[int, bytes]
     special_tokens: dict[str, int]
-    remembered: dict[str, tuple[int, ...]]  # the ids of chunks
+    remembered: dict[str, list[int]]  # the ids of chunks
     places: regex.Pattern[str] | None  # where ordinary text may be cut; None: nowhere for sure
 
     def __repr__(self) -> str:
@@ -311,13 +311,13 @@ def learn_bpe(
     return dict(enumerate([bytes([b]) for b in range(256)] + [left + right for left, right in merges])), merges
 
 # %% ../notebooks/01_tokenizer.ipynb #d522b54a
-class Remembered(dict[str, tuple[int, ...]]):
+class Remembered(dict[str, list[int]]):
     """Computes the value of a new key, keeps it, and forgets everything when it is full (lesson 01_tokenizer)."""
 
-    def __init__(self, compute: Callable[[str], tuple[int, ...]], limit: int = 100_000):
+    def __init__(self, compute: Callable[[str], list[int]], limit: int = 100_000):
         self.compute, self.limit = compute, limit
 
-    def __missing__(self, key: str) -> tuple[int, ...]:
+    def __missing__(self, key: str) -> list[int]:
         if len(self) >= self.limit:
             self.clear()
         self[key] = value = self.compute(key)
@@ -366,15 +366,18 @@ class BPETokenizer(Tokenizer):
         """The ids of a text in which special tokens mean nothing."""
         return list(chain.from_iterable(map(self.remembered.__getitem__, split_chunks(text, self.pattern))))
 
-    def encode_chunk(self, chunk: str) -> tuple[int, ...]:
+    def encode_chunk(self, chunk: str) -> list[int]:
         """The ids of one chunk."""
-        word = encode_word(_tokenizer.utf8(chunk).decode("latin-1"), self.ranks, self.replacements)
-        return tuple(self.ids[ord(character)] for character in word)
+        return self.encode_bytes(_tokenizer.utf8(chunk))
+
+    def encode_bytes(self, chunk: bytes) -> list[int]:
+        """The ids of one chunk as bytes, which need not be whole characters."""
+        word = encode_word(chunk.decode("latin-1"), self.ranks, self.replacements)
+        return [self.ids[ord(character)] for character in word]
 
     def to_tiktoken(self) -> Any:
         """A faster `tiktoken.Encoding` with our ids; its Unicode is older, and special tokens may not begin alike."""
-        pattern = self.pattern if self.pattern == GPT2_PATTERN else f"{self.pattern}|(?:(?!{self.pattern})[\\s\\S])+"
-        return _tokenizer.as_tiktoken(pattern, self.id_of, self.ids, self.special_tokens)
+        return _tokenizer.as_tiktoken(self)
 
     def to_fields(self) -> dict[str, Any]:
         """What `save` writes, each byte as a letter."""

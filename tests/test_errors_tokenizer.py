@@ -231,6 +231,15 @@ def test_tiktoken_cannot_stand_an_empty_chunk() -> None:
         BPETokenizer(BYTES, [], [], "a*").to_tiktoken()
 
 
+def test_tiktoken_would_take_what_no_merge_leads_to() -> None:
+    """For other ids without a word: it looks a chunk up before it merges (B1.3)."""
+    merges = [(b"a", b"b"), (b"c", b"d"), (b"b", b"cd"), (b"a", b"bcd")]
+    tokenizer = BPETokenizer(BYTES | {256 + i: left + right for i, (left, right) in enumerate(merges)}, merges)
+    assert tokenizer.encode("abcd") == [256, 257]
+    with pytest.raises(ValueError, match=r"the merges never lead to b'abcd', which tiktoken takes at once: remove"):
+        tokenizer.to_tiktoken()
+
+
 def test_tiktoken_wants_ids_in_the_order_of_the_merges() -> None:
     """For ids that tiktoken would take for ranks: it would merge in another order without a word (B1.3)."""
     merges = [(b"b", b"c"), (b"a", b"b"), (b"ab", b"c")]
