@@ -350,7 +350,7 @@ linux = pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="looks f
 def test_a_kill_at_any_moment_changes_no_byte(big, scale):
     """Half a piece taken for a whole one, a plan made twice, a piece lost: by killing, until enough kills have hit."""
     began = time.monotonic()
-    assert start("whole").wait() == 0
+    assert start("whole").wait(60) == 0
     seconds = time.monotonic() - began
     rng = random.Random(1)
     kills, attempt = 0, 0
@@ -367,9 +367,9 @@ def test_a_kill_at_any_moment_changes_no_byte(big, scale):
                 for pid in victims:
                     with suppress(ProcessLookupError):
                         os.kill(pid, signal.SIGKILL)
-            process.communicate()
+            process.communicate(timeout=20)
             wait_until_gone(process.pid)
-        assert start(out).wait() == 0
+        assert start(out).wait(60) == 0
         assert contents(Path(out)) == contents(Path("whole"))
         assert sorted(path.name for path in Path(out).iterdir()) == sorted([*FILES, "prepare.json"])
 
@@ -386,10 +386,10 @@ def test_a_stop_ends_every_process(big, how):
         os.killpg(process.pid, signal.SIGINT)  # as a terminal does
     else:
         process.terminate()
-    said = process.communicate()[1]
+    said = process.communicate(timeout=20)[1]
     wait_until_gone(process.pid)
     assert said.count("Traceback") <= 1  # the caller's own: the command has none
-    assert start("out").wait() == 0 and start("whole").wait() == 0
+    assert start("out").wait(60) == 0 and start("whole").wait(60) == 0
     assert contents(Path("out")) == contents(Path("whole"))
 
 
