@@ -5,7 +5,7 @@ __all__ = ['Array', 'unbroadcast', 'as_tensor', 'together', 'add', 'multiply', '
            'largest', 'reshape', 'transpose', 'take', 'backward', 'Tensor', 'softmax', 'cross_entropy', 'layer_norm',
            'gelu', 'attention', 'TinyGPT']
 
-# %% ../notebooks/04_backprop.ipynb #fd22f446
+# %% ../notebooks/04_backprop.ipynb #317b7942
 import math
 from collections.abc import Mapping, Sequence
 from functools import partialmethod
@@ -168,7 +168,7 @@ class Tensor:
 
     def __init__(self, data: Any, parents: Sequence["Tensor"] = (), rule: Any = None, keeps: Sequence[Any] = ()):
         try:
-            self.data = np.array(data, np.float64, copy=None if parents else True)
+            self.data = np.array(data, copy=None if parents else True).astype(float, casting="same_kind", copy=False)
         except (TypeError, ValueError):
             raise ValueError(f"a Tensor is made of numbers in rows of equal length, not of {data!r:.60}") from None
         self.grad: Array | None = None
