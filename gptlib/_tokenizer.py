@@ -3,7 +3,7 @@
 import json
 import re
 from collections import Counter, defaultdict
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -101,12 +101,16 @@ def ids_of_specials(
 STRETCH = re.compile(r"[^\S\x1c-\x1f]*[\S\x1c-\x1f]+|[^\S\x1c-\x1f]+")
 
 
-def count_chunks(text: str, split_chunks: Callable[[str], list[str]]) -> Counter[str]:
-    """How often each chunk of GPT-2's pattern occurs, with the pattern run once over each distinct stretch.
+def count_chunks(text: str, pattern: str) -> Counter[str]:
+    """How often each chunk occurs. GPT-2's pattern is run only once over each distinct stretch of the text.
 
-    A chunk always begins before white space that follows something else, so stretches with the same count may be
+    It always begins a chunk before white space that follows something else, so stretches with the same count may be
     joined and cut together.
     """
+    from gptlib.tokenizer import GPT2_PATTERN, split_chunks  # which imports this module
+
+    if pattern != GPT2_PATTERN:
+        return Counter(split_chunks(text, pattern))
     stretches = STRETCH.findall(text)
     counts: Counter[str] = Counter()
     for end in (stretches[:1], stretches[1:][-1:]):  # which may lack the white space, or what follows it
@@ -141,6 +145,8 @@ def check_text(text: object) -> None:
 
 def as_tiktoken(tokenizer: "BPETokenizer") -> Any:
     """A `tiktoken.Encoding` that gives the same ids; `ValueError` where it could not."""
+    from gptlib.tokenizer import encode_word  # which imports this module
+
     try:
         import tiktoken
     except ImportError:
@@ -152,7 +158,7 @@ def as_tiktoken(tokenizer: "BPETokenizer") -> Any:
     if of_merges != sorted(of_merges):
         raise ValueError("the ids do not follow the order of the merges, as tiktoken needs: renumber them")
     for left, right in tokenizer.merges:  # tiktoken looks a chunk up before it merges
-        if len(tokenizer.encode_bytes(left + right)) > 1:
+        if len(encode_word((left + right).decode("latin-1"), tokenizer.ranks, tokenizer.replacements)) > 1:
             raise ValueError(
                 f"the merges never lead to {left + right!r}, which tiktoken takes at once: remove that merge"
             )

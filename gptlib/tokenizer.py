@@ -12,7 +12,6 @@ import hashlib
 import json
 from collections import Counter, defaultdict
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
-from functools import partial
 from heapq import heapify, heappop, heappush
 from itertools import chain, pairwise
 from operator import add, index
@@ -34,7 +33,7 @@ def split_chunks(text: str, pattern: str = GPT2_PATTERN) -> list[str]:
     What lies between two matches of the pattern is a chunk as well, so the chunks always add up to the text.
     """
     chunks = regex.findall(pattern, text)
-    if "".join(chunks) == text and "" not in chunks:
+    if pattern == GPT2_PATTERN or ("".join(chunks) == text and "" not in chunks):  # GPT-2's skips nothing
         return chunks
     edges = {0, len(text), *chain.from_iterable(match.span() for match in regex.finditer(pattern, text))}
     return [text[i:j] for i, j in pairwise(sorted(edges))]
@@ -112,10 +111,7 @@ def train_merges(chunk_counts: Mapping[bytes, int], n_merges: int) -> list[tuple
 
 # %% ../notebooks/01_tokenizer.ipynb #064ba620
 def as_replacements(merges: Iterable[tuple[bytes, bytes]]) -> list[tuple[str, str]]:
-    """Each merge as two characters and the one that takes their place; character b is byte b (lesson 01_tokenizer).
-
-    Raises `ValueError` for an order in which no training learns: a token is made before a merge uses it.
-    """
+    """Each merge as two characters and what replaces them; ValueError in no order of learning (lesson 01_tokenizer)."""
     character, used, replacements = {bytes([b]): chr(b) for b in range(256)}, set(), {}
     for rank, (left, right) in enumerate(merges):
         for part in (left, right):
@@ -133,13 +129,20 @@ def as_replacements(merges: Iterable[tuple[bytes, bytes]]) -> list[tuple[str, st
 # %% ../notebooks/01_tokenizer.ipynb #6f1371a3
 def encode_word(word: str, ranks: Mapping[tuple[str, str], int], replacements: Sequence[tuple[str, str]]) -> str:
     """A word with every merge done, lowest rank first (Sennrich et al. 2016, section 3.2; lesson 01_tokenizer)."""
-    if 2 * len(word) > len(replacements):
+    if 10 * len(word) > len(replacements):
         for pair, new in replacements:
             word = word.replace(pair, new)
         return word
-    while present := [ranks[pair] for pair in pairwise(word) if pair in ranks]:
-        word = word.replace(*replacements[min(present)])
-    return word
+    tokens, none = list(word), len(replacements)
+    found = [ranks.get(pair, none) for pair in pairwise(tokens)]  # the rank of each pair of neighbours
+    while found and (rank := min(found)) < none:
+        i = found.index(rank)
+        tokens[i : i + 2] = [replacements[rank][1]]
+        del found[i]
+        for j in (i - 1, i):  # the pairs to its left and right are new
+            if 0 <= j < len(found):
+                found[j] = ranks.get((tokens[j], tokens[j + 1]), none)
+    return "".join(tokens)
 
 # %% ../notebooks/01_tokenizer.ipynb #929d1caf
 END_OF_TEXT = "<|endoftext|>"
@@ -301,11 +304,10 @@ def learn_bpe(
 ) -> tuple[dict[int, bytes], list[tuple[bytes, bytes]]]:
     """Vocabulary and merges of some texts, without the special tokens, which are cut out (lesson 01_tokenizer)."""
     _tokenizer.check_training(vocab_size, special_tokens, pattern)
-    split = partial(split_chunks, pattern=pattern)
     counts: Counter[str] = Counter()
     for text in _tokenizer.read_texts(source):
         for ordinary in split_specials(text, special_tokens)[::2]:
-            counts.update(_tokenizer.count_chunks(ordinary, split) if pattern == GPT2_PATTERN else split(ordinary))
+            counts.update(_tokenizer.count_chunks(ordinary, pattern))
     chunk_counts = {_tokenizer.utf8(chunk): count for chunk, count in counts.items()}
     merges = train_merges(chunk_counts, vocab_size - 256 - len(special_tokens))
     return dict(enumerate([bytes([b]) for b in range(256)] + [left + right for left, right in merges])), merges
@@ -368,11 +370,7 @@ class BPETokenizer(Tokenizer):
 
     def encode_chunk(self, chunk: str) -> list[int]:
         """The ids of one chunk."""
-        return self.encode_bytes(_tokenizer.utf8(chunk))
-
-    def encode_bytes(self, chunk: bytes) -> list[int]:
-        """The ids of one chunk as bytes, which need not be whole characters."""
-        word = encode_word(chunk.decode("latin-1"), self.ranks, self.replacements)
+        word = encode_word(_tokenizer.utf8(chunk).decode("latin-1"), self.ranks, self.replacements)
         return [self.ids[ord(character)] for character in word]
 
     def to_tiktoken(self) -> Any:

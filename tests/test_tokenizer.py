@@ -191,7 +191,7 @@ WHITE = st.text(st.sampled_from(" \n\t\r\x1c\x1f\x85\xa0\u2028\u3000a!9'é"), ma
 @given(st.one_of(ANY_TEXT, WHITE, TRICKY_TEXT.map(lambda text: text * 3)))
 def test_chunks_counted_by_stretches_are_the_chunks(text: str) -> None:
     """For a cut inside white space, where the pattern looks ahead; `re` and `regex` differ in what white space is."""
-    assert count_chunks(text, split_chunks) == Counter(split_chunks(text))
+    assert count_chunks(text, GPT2_PATTERN) == Counter(split_chunks(text))
 
 
 @given(ANY_TEXT, st.sampled_from([GPT2_PATTERN, r"\w+", r"\S+|\s+", "a*", "(?i)the", "x", r"(?r)\w+"]))
@@ -255,7 +255,7 @@ def test_rank_beats_length_and_place() -> None:
         assert [tokenizer.vocab[i] for i in tokenizer.encode(chunk)] == tokens
 
 
-@pytest.mark.parametrize("length", [1, 2, 217, 218, 219, 220, 221, 1000, 5000])
+@pytest.mark.parametrize("length", [1, 2, 42, 43, 44, 45, 1000, 5000])
 def test_long_words_are_no_exception(bpe: BPETokenizer, length: int) -> None:
     """For two ways to encode, of which the one for long words gives other tokens (B1.3)."""
     assert len(bpe.merges) == 439
