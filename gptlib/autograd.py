@@ -152,7 +152,7 @@ def backward(output: "Tensor", gradient: Array | None = None) -> None:
         g = arriving.pop(node)
         node.grad = np.array(g if node.grad is None else node.grad + g)  # a copy: two parents may get the same array
         if not all(np.array_equal(array, before, equal_nan=True) for array, before in node.keeps):
-            raise ValueError("a value that backward needs was changed in place; write x = x + 1, not x += 1, before it")
+            raise ValueError("an array that backward needs was changed in place: do it after backward, or as x = x + 1")
         for parent, part in zip(node.parents, node.rule(g) if node.rule else (), strict=True):
             arriving[parent] = arriving[parent] + part if parent in arriving else part
 

@@ -55,7 +55,7 @@ def test_a_change_in_place():
     weight = Tensor([1.0, 2.0])
     loss = (weight * weight).sum()
     weight.data += 1
-    with pytest.raises(ValueError, match=r"needs was changed in place; write x = x \+ 1, not x \+= 1, before it"):
+    with pytest.raises(ValueError, match=r"needs was changed in place: do it after backward, or as x = x \+ 1"):
         loss.backward()
 
 
