@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from gptlib import _commands
+from gptlib._token_files import read_header
 from gptlib.cli import main
 
 TEXT = "".join(f"{i} frogs sat on log {i % 7}. Then {i % 5} jumped off, said the heron.\n" for i in range(60))
@@ -136,6 +137,20 @@ def test_eval_of_a_prepared_text_and_of_the_text_agree(prepared: str, capsys: py
         main(["eval", "--run", "r", "--json", "--data_path", path])
         results.append(json.loads(capsys.readouterr().out))
     assert {**results[0], "data_path": ""} == {**results[1], "data_path": ""}
+
+
+def test_bits_per_byte_count_bytes(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """With characters a token is a byte, and nothing shows; with longer tokens, tokens for bytes are bits per token."""
+    main(["prepare", "frogs.txt", "--vocab_size", "300", "--workers", "0"])
+    main(["train", *SMALL, "--data_path", "prepared/frogs", "--max_steps", "2", "--run_dir", "r"])
+    Path("val.txt").write_text(TEXT[-HELD_BACK:], encoding="utf-8", newline="\n")
+    n_tokens = read_header(Path("prepared/frogs/val.tokens"))["count"]
+    assert n_tokens < HELD_BACK / 2
+    for path in ("prepared/frogs", "val.txt"):
+        capsys.readouterr()
+        main(["eval", "--run", "r", "--json", "--data_path", path])
+        result = json.loads(capsys.readouterr().out)
+        assert math.isclose(result["bits_per_byte"], result["loss"] / math.log(2) * (n_tokens - 1) / HELD_BACK)
 
 
 def test_resume_from_a_prepared_folder(prepared: str) -> None:
