@@ -9,7 +9,7 @@ import subprocess
 import sys
 import time
 from contextlib import suppress
-from itertools import pairwise
+from itertools import chain, pairwise
 from pathlib import Path
 
 import numpy as np
@@ -249,6 +249,14 @@ def test_the_tokenizer_is_the_one_of_the_training_part(big):
     assert report.tokenizer.fingerprint == expected.fingerprint
 
 
+@given(TEXTS)
+def test_texts_are_put_together_without_a_new_pair(text):
+    """A line end that becomes part of a chunk would be learned from, though it stands nowhere in the text."""
+    texts = [document for document in documents(text.replace("\r", "") + MARK_BETWEEN) if document]
+    one, other = (BPETokenizer.train(given, 300) for given in (texts, _prepare.few_texts(texts)))
+    assert one.fingerprint == other.fingerprint
+
+
 def test_a_tokenizer_of_another_pattern_is_cut_between_documents(big, tales):
     """Its chunks may reach over spaces: a cut there changes ids, and nobody sees it."""
     across = BPETokenizer.train(tales[:20_000], 600, pattern=r"[^.]+|\.")
@@ -261,7 +269,8 @@ def test_a_tokenizer_of_another_pattern_is_cut_between_documents(big, tales):
 def test_a_sample_is_spread_over_the_text(big, monkeypatch):
     """The first megabytes alone would be one book, or one language."""
     monkeypatch.setattr(_prepare, "SAMPLE_BLOCK", 10_000)
-    seen = "".join(_prepare.sample(big, big.stat().st_size, True, 100_000, _prepare.tqdm(disable=True)))
+    blocks = _prepare.sample(big, big.stat().st_size, True, 100_000, _prepare.tqdm(disable=True))
+    seen = "".join(chain.from_iterable(blocks))
     whole = load_text(big)
     places = [whole.index(doc) / len(whole) for doc in documents(whole) if doc in seen]
     assert 90_000 < len(seen) < 120_000
