@@ -321,7 +321,7 @@ def test_a_chain_of_100000_neither_recurses_nor_falls_when_it_is_dropped() -> No
     del chain
     unwalked = first
     for _ in range(100_000):
-        unwalked = unwalked * first
+        unwalked = unwalked + 1.0
     del unwalked
 
 
