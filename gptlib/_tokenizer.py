@@ -101,8 +101,8 @@ def ids_of_specials(
 STRETCH = re.compile(r"[^\S\x1c-\x1f]*[\S\x1c-\x1f]+|[^\S\x1c-\x1f]+")
 
 
-def count_chunks(text: str, pattern: str) -> Counter[str]:
-    """How often each chunk occurs. GPT-2's pattern is run only once over each distinct stretch of the text.
+def count_chunks(texts: Iterable[str], pattern: str) -> Counter[str]:
+    """How often each chunk occurs in some texts. GPT-2's pattern is run only once over each distinct stretch.
 
     It always begins a chunk before white space that follows something else, so stretches with the same count may be
     joined and cut together.
@@ -110,17 +110,27 @@ def count_chunks(text: str, pattern: str) -> Counter[str]:
     from gptlib.tokenizer import GPT2_PATTERN, split_chunks  # which imports this module
 
     if pattern != GPT2_PATTERN:
-        return Counter(split_chunks(text, pattern))
-    stretches = STRETCH.findall(text)
+        return Counter(chunk for text in texts for chunk in split_chunks(text, pattern))
     counts: Counter[str] = Counter()
-    for end in (stretches[:1], stretches[1:][-1:]):  # which may lack the white space, or what follows it
-        counts.update(split_chunks("".join(end)))
-    of_count: dict[int, list[str]] = defaultdict(list)
-    for stretch, n in Counter(stretches[1:-1]).items():
-        of_count[n].append(stretch)
-    for n, same in of_count.items():
-        for chunk, times in Counter(split_chunks("".join(same))).items():
-            counts[chunk] += n * times
+    inner: Counter[str] = Counter()
+
+    def empty_inner() -> None:
+        of_count: dict[int, list[str]] = defaultdict(list)
+        for stretch, n in inner.items():
+            of_count[n].append(stretch)
+        for n, same in of_count.items():
+            for chunk, times in Counter(split_chunks("".join(same))).items():
+                counts[chunk] += n * times
+        inner.clear()
+
+    for text in texts:
+        stretches = STRETCH.findall(text)
+        for end in stretches[:1] + stretches[1:][-1:]:  # which may lack the white space, or what follows it
+            counts.update(split_chunks(end))
+        inner.update(stretches[1:-1])
+        if len(inner) > 1_000_000:  # some hundred megabytes
+            empty_inner()
+    empty_inner()
     return counts
 
 

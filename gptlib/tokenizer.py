@@ -304,10 +304,8 @@ def learn_bpe(
 ) -> tuple[dict[int, bytes], list[tuple[bytes, bytes]]]:
     """Vocabulary and merges of some texts, without the special tokens, which are cut out (lesson 01_tokenizer)."""
     _tokenizer.check_training(vocab_size, special_tokens, pattern)
-    counts: Counter[str] = Counter()
-    for text in _tokenizer.read_texts(source):
-        for ordinary in split_specials(text, special_tokens)[::2]:
-            counts.update(_tokenizer.count_chunks(ordinary, pattern))
+    ordinary = (part for text in _tokenizer.read_texts(source) for part in split_specials(text, special_tokens)[::2])
+    counts = _tokenizer.count_chunks(ordinary, pattern)
     chunk_counts = {_tokenizer.utf8(chunk): count for chunk, count in counts.items()}
     merges = train_merges(chunk_counts, vocab_size - 256 - len(special_tokens))
     return dict(enumerate([bytes([b]) for b in range(256)] + [left + right for left, right in merges])), merges

@@ -191,7 +191,13 @@ WHITE = st.text(st.sampled_from(" \n\t\r\x1c\x1f\x85\xa0\u2028\u3000a!9'é"), ma
 @given(st.one_of(ANY_TEXT, WHITE, TRICKY_TEXT.map(lambda text: text * 3)))
 def test_chunks_counted_by_stretches_are_the_chunks(text: str) -> None:
     """For a cut inside white space, where the pattern looks ahead; `re` and `regex` differ in what white space is."""
-    assert count_chunks(text, GPT2_PATTERN) == Counter(split_chunks(text))
+    assert count_chunks([text], GPT2_PATTERN) == Counter(split_chunks(text))
+
+
+@given(st.lists(WHITE, max_size=5), st.sampled_from([GPT2_PATTERN, r"\S+|\s+"]))
+def test_chunks_of_several_texts_do_not_touch(texts: list[str], pattern: str) -> None:
+    """For a chunk that begins in one text and ends in the next."""
+    assert count_chunks(texts, pattern) == Counter(chunk for text in texts for chunk in split_chunks(text, pattern))
 
 
 @given(ANY_TEXT, st.sampled_from([GPT2_PATTERN, r"\w+", r"\S+|\s+", "a*", "(?i)the", "x", r"(?r)\w+"]))
