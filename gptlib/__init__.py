@@ -29,6 +29,8 @@ _HOME = {
     "generate": "sampling",
     "stream": "sampling",
     "complete": "sampling",
+    "tokens_html": "viz",
+    "merges_html": "viz",
 }
 
 __all__ = ["__version__", *_HOME]
