@@ -79,11 +79,11 @@ def train_merges(chunk_counts: Mapping[bytes, int], n_merges: int) -> list[tuple
     words, counts = [chunk.decode("latin-1") for chunk in chunk_counts], list(chunk_counts.values())
     tokens = [bytes([b]) for b in range(256)]
     order = list(map(mirrored, tokens))
-    pair_counts: Counter[str] = Counter()
+    pair_counts: dict[str, int] = defaultdict(int)
     where: dict[str, list[int]] = defaultdict(list)
-    for i, word in enumerate(words):
+    for i, (word, n) in enumerate(zip(words, counts, strict=True)):
         for pair in map(add, word, word[1:]):
-            pair_counts[pair] += counts[i]
+            pair_counts[pair] += n
             where[pair].append(i)
 
     def entry(pair: str) -> Entry:
@@ -97,14 +97,14 @@ def train_merges(chunk_counts: Mapping[bytes, int], n_merges: int) -> list[tuple
         new = chr(len(tokens))
         tokens.append(b"".join(merges[-1]))
         order.append(mirrored(tokens[-1]))
-        born: Counter[str] = Counter()
+        born: dict[str, int] = defaultdict(int)
         for i in set(where.pop(pair)):  # a chunk that holds it twice is listed twice
-            words[i] = words[i].replace(pair, new)
+            n, words[i] = counts[i], words[i].replace(pair, new)
             for gone, made in changed_pairs(words[i], pair, new):
-                pair_counts[gone] -= counts[i]
-                born[made] += counts[i]
+                pair_counts[gone] -= n
+                born[made] += n
                 where[made].append(i)
-        pair_counts.update(born)
+        pair_counts |= born
         for pair in born:
             heappush(heap, entry(pair))
     return merges
