@@ -9,7 +9,6 @@ __all__ = ['Array', 'unbroadcast', 'as_tensor', 'together', 'add', 'multiply', '
 import math
 from collections.abc import Mapping, Sequence
 from functools import partialmethod
-from operator import attrgetter
 from typing import Any
 
 import numpy as np
@@ -57,7 +56,7 @@ def multiply(a: "Tensor", b: Any) -> "Tensor":
 
 def power(a: "Tensor", p: float) -> "Tensor":
     """a to a power p that is a number; a gets g * p * a^(p - 1)."""
-    if not isinstance(p, int | float):
+    if not isinstance(p, int | float | np.number):
         raise ValueError(f"the exponent is a {type(p).__name__}; give a number, or write a ** b as (b * a.log()).exp()")
     x = a.data
     return Tensor(x**p, (a,), lambda g: (g * p * x ** (p - 1) if p else np.zeros_like(x),), (x,))
@@ -110,9 +109,9 @@ def largest(a: "Tensor", axis: int | tuple[int, ...] | None = None, keepdims: bo
     return Tensor(y if keepdims else y.squeeze(axis), (a,), lambda g: (g.reshape(y.shape) * share,))
 
 
-def reshape(a: "Tensor", *shape: int) -> "Tensor":
+def reshape(a: "Tensor", *shape: int | tuple[int, ...]) -> "Tensor":
     """The same numbers in another shape; a gets g in the old one."""
-    return Tensor(a.data.reshape(shape), (a,), lambda g: (g.reshape(a.shape),))
+    return Tensor(a.data.reshape(*shape), (a,), lambda g: (g.reshape(a.shape),))
 
 
 def transpose(a: "Tensor", *axes: int) -> "Tensor":
@@ -123,14 +122,12 @@ def transpose(a: "Tensor", *axes: int) -> "Tensor":
 
 def take(a: "Tensor", index: Any) -> "Tensor":
     """a[index], as numpy indexes; g is added to zeros at the same places, twice where an index occurs twice."""
+    places = np.arange(a.data.size).reshape(a.shape)[index]  # ours: it stays when somebody fills `index` again
 
     def rule(g: Array) -> tuple[Array]:
-        gradient = np.zeros_like(a.data)
-        np.add.at(gradient, index, g)
-        return (gradient,)
+        return (np.bincount(places.ravel(), g.ravel(), a.data.size).reshape(a.shape) * 1.0,)  # also if g is empty
 
-    arrays = [part for part in (index if isinstance(index, tuple) else (index,)) if isinstance(part, np.ndarray)]
-    return Tensor(a.data[index], (a,), rule, arrays)
+    return Tensor(a.data[index], (a,), rule)
 
 # %% ../notebooks/04_backprop.ipynb #ec53582b
 def backward(output: "Tensor", gradient: Array | None = None) -> None:
@@ -143,16 +140,17 @@ def backward(output: "Tensor", gradient: Array | None = None) -> None:
     if g.shape != output.shape or (gradient is None and g.size != 1):
         given = "none was given" if gradient is None else f"it has shape {g.shape}"
         raise ValueError(f"the gradient must have shape {output.shape}, and {given}; or begin at one number: .sum()")
-    arriving, seen, todo = {output: g}, {output}, [output]
-    while todo:
-        new = {parent for parent in todo.pop().parents if parent not in seen}
-        seen |= new
-        todo += new
-    for node in sorted(seen, key=attrgetter("depth"), reverse=True):
+    arriving, seen, nodes = {output: g}, {output}, [output]
+    for node in nodes:  # the list grows while it is read; a set alone would give another order in each run
+        new = [parent for parent in dict.fromkeys(node.parents) if parent not in seen]
+        seen.update(new)
+        nodes += new
+    nodes.sort(key=lambda node: node.depth, reverse=True)
+    if not all(np.array_equal(array, before, equal_nan=True) for node in nodes for array, before in node.keeps):
+        raise ValueError("an array that backward needs was changed in place: do it after backward, or as x = x + 1")
+    for node in nodes:
         g = arriving.pop(node)
         node.grad = np.array(g if node.grad is None else node.grad + g)  # a copy: two parents may get the same array
-        if not all(np.array_equal(array, before, equal_nan=True) for array, before in node.keeps):
-            raise ValueError("an array that backward needs was changed in place: do it after backward, or as x = x + 1")
         for parent, part in zip(node.parents, node.rule(g) if node.rule else (), strict=True):
             arriving[parent] = arriving[parent] + part if parent in arriving else part
 
@@ -176,7 +174,7 @@ class Tensor:
         self.keeps = [(array, array.copy()) for array in keeps]
         self.depth = 1 + max((parent.depth for parent in parents), default=0)
 
-    shape, dtype, T = property(attrgetter("data.shape")), property(attrgetter("data.dtype")), property(transpose)
+    shape, dtype, T = property(lambda a: a.data.shape), property(lambda a: a.data.dtype), property(transpose)
     __add__ = __radd__ = add
     __mul__ = __rmul__ = multiply
     __neg__ = partialmethod(multiply, -1.0)
@@ -214,9 +212,9 @@ def cross_entropy(logits: Float[Tensor, "... V"], targets: Int[np.ndarray, "..."
         raise ValueError(f"targets have shape {targets.shape}; give ids from 0 to {V - 1} in the shape {tuple(places)}")
     shifted = logits.data - logits.data.max(-1, keepdims=True)
     log_p = shifted - np.log(np.exp(shifted).sum(-1, keepdims=True))  # (..., V)
-    slope = (np.exp(log_p) - np.eye(V)[targets]) / targets.size  # (..., V)
-    loss = -np.take_along_axis(log_p, targets[..., None], -1).mean()
-    return Tensor(loss, (logits,), lambda g: (g * slope,))
+    hit = targets[..., None] == np.arange(V)  # (..., V), True at the targets
+    slope = (np.exp(log_p) - hit) / targets.size  # (..., V)
+    return Tensor(-log_p[hit].mean(), (logits,), lambda g: (g * slope,))
 
 # %% ../notebooks/04_backprop.ipynb #e62c15c2
 def layer_norm(
@@ -251,7 +249,7 @@ def attention(
     def rule(g: Array) -> tuple[Array, ...]:
         to_P = g @ V.mT
         to_S = P * (to_P - (to_P * P).sum(-1, keepdims=True)) * scale
-        return to_S @ K, to_S.mT @ Q, P.mT @ g
+        return unbroadcast(to_S @ K, Q.shape), unbroadcast(to_S.mT @ Q, K.shape), unbroadcast(P.mT @ g, V.shape)
 
     return Tensor(P @ V, (q, k, v), rule, (Q, K, V))
 

@@ -244,6 +244,13 @@ def test_attention(batch: tuple[int, ...], sizes: tuple[int, int, int], seed: in
     judge(attention, q, k, v, theirs=lambda q, k, v: F.scaled_dot_product_attention(q, k, v, is_causal=True))
 
 
+def test_attention_of_many_texts_on_keys_and_values_that_they_share() -> None:
+    """For gradients that keep the batch which numpy stretched: each copy adds its part."""
+    theirs = lambda q, k, v: (q @ k.mT / 3**0.5 + torch.full((2, 2), -torch.inf).triu(1)).softmax(-1) @ v  # noqa: E731
+    for shapes in (((4, 2, 3), (2, 3), (2, 5)), ((2, 3), (1, 2, 3), (4, 2, 3)), ((1, 4, 2, 3), (5, 1, 2, 3), (2, 1))):
+        judge(attention, *(normal(*shape, seed=i) for i, shape in enumerate(shapes)), theirs=theirs)
+
+
 def test_extreme_scores_give_no_nan() -> None:
     x = Tensor([[1e4, 0.0, -1e4], [1e4, 1e4, 0.0]])
     loss = cross_entropy(x, np.array([1, 0]))
@@ -283,6 +290,18 @@ def test_each_node_is_visited_once_and_after_all_that_use_it() -> None:
     (x + first * 5).backward()
     assert len(visits) == len(set(visits)) == 30
     assert first.grad == 2.0**30 + 5
+
+
+def test_the_same_expression_gives_the_same_bits_each_time() -> None:
+    """For an order that depends on addresses: messages that arrive in another order round to another sum."""
+
+    def slope() -> float:
+        x, elsewhere = Tensor(0.1), [Tensor(0.0) for _ in range(rng.integers(1, 50))]  # the next ones lie behind these
+        sum((x * rate for rate in rates), elsewhere[0]).backward()
+        return float(x.grad)
+
+    rng, rates = np.random.default_rng(0), 10.0 ** np.random.default_rng(1).uniform(-8, 0, size=30)
+    assert len({slope() for _ in range(50)}) == 1
 
 
 def test_a_second_walk_adds_the_same_again_and_counts_nothing_twice() -> None:
@@ -444,12 +463,37 @@ def test_the_changes_that_matter_are_noticed() -> None:
     assert "add" not in noticed
 
 
-def test_a_batch_of_ids_that_is_filled_again_is_noticed() -> None:
-    ids, table = np.array([0, 1, 1]), Tensor(normal(3, 2))
+@pytest.mark.parametrize("make", [np.array, torch.tensor, list])
+def test_a_batch_of_ids_may_be_filled_again(make: Callable[..., Any]) -> None:
+    """For a rule that looks at the index only when the walk is there: another row would get the gradient."""
+    ids, table = make([0, 1, 1]), Tensor(normal(3, 2))
     rows = table[ids].sum()
-    ids[:] = 2
+    for i in range(3):
+        ids[i] = 2
+    rows.backward()
+    assert table.grad.tolist() == [[1, 1], [2, 2], [0, 0]]
+
+
+def test_a_walk_that_is_refused_leaves_no_gradient_behind() -> None:
+    """For a change that is noticed half way: whoever undoes it and walks again would count the first half twice."""
+    weight, a = Tensor([2.0, 3.0]), Tensor([1.0, 2.0])
+    product = weight * a
+    loss = (product * product).sum()
+    a.data += 1
     with pytest.raises(ValueError, match="changed in place"):
-        rows.backward()
+        loss.backward()
+    assert loss.grad is product.grad is weight.grad is a.grad is None
+    a.data -= 1
+    loss.backward()
+    assert weight.grad.tolist() == [4, 24] and product.grad.tolist() == [4, 12]
+
+
+def test_a_mask_or_index_of_nothing_gives_floats() -> None:
+    """A count of nothing is an array of integers, and a learning step in place would refuse to write into it."""
+    for index in (np.zeros(3, bool), np.array([], int), slice(0, 0)):
+        x = Tensor(np.ones(3))
+        x[index].sum().backward()
+        assert x.grad.dtype == np.float64 and x.grad.tolist() == [0, 0, 0]
 
 
 def test_not_a_number_is_not_taken_for_a_change() -> None:
