@@ -6,6 +6,7 @@ goes on with the pieces that are missing. Nothing here imports torch, which woul
 """
 
 import hashlib
+import itertools
 import json
 import math
 import os
@@ -17,13 +18,14 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass
 from functools import cache
 from io import BytesIO
 from itertools import chain, pairwise
 from pathlib import Path
 from queue import SimpleQueue
+from tempfile import gettempdir
 from typing import Any, BinaryIO, Literal
 
 import numpy as np
@@ -46,12 +48,16 @@ Engine = Literal["auto", "own", "tiktoken"]
 
 # ---- where a text may be cut
 
-# Where white space follows something visible, a new chunk of the tokenizer begins, whatever stands around. One space
-# or line end is taken, and none beside < or >, so that no end mark and none of its line ends is near.
-WITHIN = r"[^\s>](?=(?: |\r?\n)[^\s<])"
-BEGIN = rf"[\r\n]{re.escape(END_OF_TEXT)}[\r\n]+(?=[^\s<])"
-SAFE_PLACE = re.compile(f"{WITHIN}|{BEGIN}")
+# Where white space follows something visible, a new chunk of the tokenizer begins, whatever stands around. In a text
+# with end marks none may be near: so no cut beside < or >, white space between counted out. Half a character at the
+# edge of a window is a surrogate, and unknown.
+VISIBLE = r"[^\s\ud800-\udfff]"
+WHITE = r"[ \t\r\n\u3000]"
+MARK = re.escape(END_OF_TEXT)
+BEGIN = rf"[\r\n]{MARK}[\r\n]+(?=[^\r\n])(?!{MARK}[\r\n])"
 DOCUMENT_BEGINS = re.compile(BEGIN)
+PLAIN_PLACE = re.compile(rf"{VISIBLE}(?={WHITE})")
+MARKED_PLACE = re.compile(rf"(?!>){VISIBLE}(?={WHITE}\s*[^\s<])|{BEGIN}")
 WINDOW = 2**16
 OVERLAP = 64  # bytes that two windows share, so that a place at the edge of one is whole in the other
 
@@ -106,18 +112,34 @@ def has_documents(path: Path) -> bool:
     return line.search(before + b"\n") is not None
 
 
+def nearest_place(file: BinaryIO, wanted: int, size: int, pattern: re.Pattern[str]) -> int | None:
+    """The place nearest to `wanted` where the text may be cut, if there is any."""
+    near = list(places_in(file, max(0, wanted - WINDOW), min(wanted + WINDOW, size), pattern))
+    near = near or [last_place(file, wanted, pattern), next_place(file, wanted, size, pattern)]
+    return min((place for place in near if 0 < place < size), key=lambda place: abs(place - wanted), default=None)
+
+
 def split_place(path: Path, val_fraction: float, marked: bool) -> int:
-    """The byte where the validation part begins: between two documents if there are several."""
+    """The byte where the validation part begins: between two documents, if that gives about the part that is wanted.
+
+    Otherwise inside a document, and in a text without white space at any character.
+    """
     size = path.stat().st_size
-    wanted = size - int(min(size * val_fraction, LARGEST_VAL))
+    held_back = int(min(size * val_fraction, LARGEST_VAL))
+    wanted = size - held_back
     with path.open("rb") as file:
-        for pattern in (DOCUMENT_BEGINS, SAFE_PLACE)[not marked :]:
-            near = list(places_in(file, max(0, wanted - WINDOW), min(wanted + WINDOW, size), pattern))
-            near = near or [last_place(file, wanted, pattern), next_place(file, wanted, size, pattern)]
-            near = [place for place in near if 0 < place < size]
-            if near:
-                return min(near, key=lambda place: abs(place - wanted))
-    raise ValueError(f"the {size} bytes of {str(path)!r} cannot be split at {val_fraction}: use a longer text")
+        between = nearest_place(file, wanted, size, DOCUMENT_BEGINS) if marked else None
+        if between and held_back / 2 <= size - between <= 2 * held_back:
+            return between
+        inside = nearest_place(file, wanted, size, MARKED_PLACE if marked else PLAIN_PLACE)
+        if inside or between:
+            return inside or between
+        file.seek(wanted)
+        halves = itertools.takewhile(lambda byte: byte & 0xC0 == 0x80, file.read(3))  # of the character before
+        place = wanted + len(list(halves))
+    if marked or not 0 < place < size:
+        raise ValueError(f"the {size} bytes of {str(path)!r} cannot be split at {val_fraction}: use a longer text")
+    return place
 
 
 # ---- one piece
@@ -262,7 +284,7 @@ class Worker:
     def __init__(self, tokenizer_file: Path, engine: Engine):
         here = str(Path(__file__).resolve().parent.parent)
         found = {"PYTHONPATH": os.pathsep.join(filter(None, [here, os.environ.get("PYTHONPATH")]))}
-        command = [sys.executable, "-m", "gptlib._prepare", str(tokenizer_file), engine]
+        command = [sys.executable, "-P", "-m", "gptlib._prepare", str(tokenizer_file), engine]
         pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "encoding": "utf-8"}
         # A process group of its own keeps the Ctrl-C of a terminal away: what to do then is the parent's to say.
         self.process = subprocess.Popen(command, env=os.environ | found, process_group=0, **pipes)
@@ -381,10 +403,27 @@ def claim(folder: Path, wanted: dict[str, Any]) -> None:
     if differing:
         name = differing[0]
         values = f"{name} is {found.get(name)!r} there and {wanted.get(name)!r} here"
+        if name == "files":
+            values = "its source has another size or date now"
         raise ValueError(
-            f"the folder {folder} holds another preparation ({'its text has changed' if name == 'files' else values}): "
-            f"name another with --out, or remove that one"
+            f"the folder {folder} holds another preparation ({values}): name another with --out, or remove that one"
         )
+
+
+@contextmanager
+def alone(folder: Path) -> Iterator[None]:
+    """`ValueError` if another process is preparing this folder; the lock ends with the process, however that ends."""
+    name = hashlib.sha256(str(folder.resolve()).encode()).hexdigest()[:16]
+    with (Path(gettempdir()) / f"gptlib-{name}.lock").open("w") as file:
+        try:
+            import fcntl
+
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except ImportError:  # not on Windows
+            pass
+        except BlockingIOError:
+            raise ValueError(f"another gptlib prepare writes into {folder}: wait, or name another with --out") from None
+        yield
 
 
 # ---- the whole
@@ -418,23 +457,29 @@ def prepare(
         BPETokenizer.train("", vocab_size)  # ValueError for a size that cannot be, before anything is written
         settings |= {"vocab_size": vocab_size, "sample_mb": sample_mb}
     wanted = describe(source, **settings)
-    claim(out, wanted)
-    was_finished = is_prepared(out) and is_finished(out)
-    if not was_finished:
-        pattern = SAFE_PLACE if given is None or given.places else DOCUMENT_BEGINS
-        text, plan = begin(source, out, wanted, val_fraction, piece_bytes, pattern, progress)
-        if not (out / "tokenizer.json").is_file():
-            with tqdm(desc="learning", unit="B", unit_scale=True, disable=not progress or given is not None) as bar:
-                made = given or learn(text, plan, tokenizer, vocab_size, int(sample_mb * 1e6), bar)
-            with atomic_path(out / "tokenizer.json") as partial:
-                made.save(partial)
-        encode_all(text, plan, out, engine, available_cores() if workers is None else workers, progress)
-        if describe(source, **settings) != wanted:
-            raise ValueError(f"{str(source)!r} was changed while it was read: remove the folder {out}, and start again")
-        for part in PARTS:
-            join(out, part, len(plan["cuts"][part]) - 1)
-    shutil.rmtree(out / WORK, ignore_errors=True)
-    return Report(out, *read_prepared(out), time.perf_counter() - began, was_finished)
+    with alone(out):
+        claim(out, wanted)
+        was_finished = is_prepared(out) and is_finished(out)
+        if not was_finished:
+            known = given is None or given.places is not None
+            text, plan = begin(source, out, wanted, val_fraction, piece_bytes, known, progress)
+            if not (out / "tokenizer.json").is_file():
+                with tqdm(desc="learning", unit="B", unit_scale=True, disable=not progress or given is not None) as bar:
+                    made = given or learn(text, plan, tokenizer, vocab_size, int(sample_mb * 1e6), bar)
+                with atomic_path(out / "tokenizer.json") as partial:
+                    made.save(partial)
+            encode_all(text, plan, out, engine, available_cores() if workers is None else workers, progress)
+            if describe(source, **settings) != wanted:
+                raise ValueError(
+                    f"{str(source)!r} was changed while it was read: remove the folder {out}, and start again"
+                )
+            for part in PARTS:
+                join(out, part, len(plan["cuts"][part]) - 1)
+        shutil.rmtree(out / WORK, ignore_errors=True)
+        try:
+            return Report(out, *read_prepared(out), time.perf_counter() - began, was_finished)
+        except ValueError as error:
+            raise ValueError(f"{error}; remove the folder {out} before that") from None
 
 
 def check(val_fraction: float, sample_mb: float, workers: int | None, engine: str) -> None:
@@ -460,13 +505,13 @@ def begin(
     wanted: Any,
     val_fraction: float,
     piece_bytes: int,
-    pattern: re.Pattern[str],
+    known: bool,
     progress: bool,
 ) -> tuple[Path, Any]:
     """The text as one plain file, and the plan. A source that cannot be prepared leaves nothing behind."""
     try:
         text = one_file(source, out / WORK, progress)
-        plan = make_plan(text, out / WORK / "plan.json", val_fraction, piece_bytes, pattern)
+        plan = make_plan(text, out / WORK / "plan.json", val_fraction, piece_bytes, known)
         write_json(out / DESCRIBED, wanted)
     except Exception:
         if not is_prepared(out):
@@ -490,10 +535,16 @@ def one_file(source: str | Path, work: Path, progress: bool) -> Path:
     return text
 
 
-def make_plan(text: Path, file: Path, val_fraction: float, piece_bytes: int, pattern: re.Pattern[str]) -> Any:
+def place_pattern(marked: bool, known: bool = True) -> re.Pattern[str]:
+    """Where pieces may be cut; a tokenizer whose pattern is not `known` is given whole documents."""
+    return (MARKED_PLACE if marked else PLAIN_PLACE) if known else DOCUMENT_BEGINS
+
+
+def make_plan(text: Path, file: Path, val_fraction: float, piece_bytes: int, known: bool) -> Any:
     """Where the pieces of both parts begin, kept in a file so that a later call has the same: `cuts` and `marked`."""
     if not file.is_file():
         size, marked = text.stat().st_size, has_documents(text)
+        pattern = place_pattern(marked, known)
         border = split_place(text, val_fraction, marked)
         with text.open("rb") as content:
             found = {"train": cuts(content, 0, border, piece_bytes, pattern)}
@@ -508,28 +559,13 @@ def learn(text: Path, plan: Any, kind: str, vocab_size: int, sample_bytes: int, 
         blocks = sample(text, plan["cuts"]["val"][-1], plan["marked"], 0, bar)
         return CharTokenizer.train(chain.from_iterable(blocks))
     blocks = sample(text, plan["cuts"]["train"][-1], plan["marked"], sample_bytes, bar)
-    return BPETokenizer.train(chain.from_iterable(map(few_texts, blocks)), vocab_size)
-
-
-def few_texts(texts: Sequence[str]) -> Iterator[str]:
-    """Most of the texts as one, which is faster to learn from, and from which the same is learned.
-
-    A line end in front of something visible is a chunk of one byte, and so adds no pair. A mark inside a text, which
-    is cut out, would leave it in front of nothing.
-    """
-    together: list[str] = []
-    for text in texts:
-        if text[0].isspace() or END_OF_TEXT in text:
-            yield text
-        else:
-            together.append(text)
-    yield "\n".join(together)
+    return BPETokenizer.train(chain.from_iterable(blocks), vocab_size)
 
 
 def sample(text: Path, end: int, marked: bool, n_bytes: int, bar: tqdm) -> Iterator[list[str]]:
     """The first `end` bytes of a text, or `n_bytes` of them in blocks that lie evenly spread, without the marks."""
     with text.open("rb") as file:
-        spans = list(pairwise(cuts(file, 0, end, SAMPLE_BLOCK, SAFE_PLACE)))
+        spans = list(pairwise(cuts(file, 0, end, SAMPLE_BLOCK, place_pattern(marked))))
     n_blocks = math.ceil(n_bytes / SAMPLE_BLOCK)
     if 0 < n_blocks < len(spans):
         spans = [spans[i * len(spans) // n_blocks] for i in range(n_blocks)]
@@ -552,7 +588,7 @@ def encode_all(text: Path, plan: Any, out: Path, engine: Engine, n_workers: int,
         total += edges[-1] - edges[0]
         for i, (begin, end) in enumerate(pairwise(edges)):
             done = piece_file(out, part, i)
-            if not done.is_file():
+            if not is_done(done, tokenizer.fingerprint):
                 todo.append((Piece(begin, end, i == 0, end == edges[-1], plan["marked"]), done))
     left = sum(piece.end - piece.begin for piece, _ in todo)
     with tqdm(
@@ -565,6 +601,14 @@ def encode_all(text: Path, plan: Any, out: Path, engine: Engine, n_workers: int,
         for piece, done in todo:
             encode_to_done(text, piece, done, tokenizer, encode)
             bar.update(piece.end - piece.begin)
+
+
+def is_done(done: Path, fingerprint: str) -> bool:
+    """Whether a piece has been encoded, whole and with this tokenizer."""
+    try:
+        return read_header(done)["tokenizer"] == fingerprint
+    except (ValueError, FileNotFoundError):
+        return False
 
 
 def piece_file(out: Path, part: str, i: int) -> Path:

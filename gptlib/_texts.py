@@ -102,6 +102,8 @@ def decoded(file: io.BufferedIOBase, path: Path, position: int = 0) -> Iterator[
     block = b"at the start"
     while block:
         block = file.read(BLOCK)
+        if not position and block.startswith(b"gptlib tokens "):
+            raise ValueError(f"{str(path)!r} is a token file: name the folder it is in, or a text")
         if b"\0" in block:
             raise ValueError(f"{str(path)!r} is a binary file, or UTF-16: save it as plain text in UTF-8")
         try:

@@ -29,7 +29,7 @@ def write_tokens(path: Path, tokens: np.ndarray, fingerprint: str, text_bytes: i
     """Write a token file, whole or not at all."""
     with atomic_path(path) as partial, partial.open("wb") as file:
         file.write(make_header(len(tokens), tokens.dtype, fingerprint, text_bytes))
-        tokens.tofile(file)
+        file.write(tokens.tobytes())  # its errors say more than those of `tofile`
     return path
 
 

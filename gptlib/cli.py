@@ -4,6 +4,7 @@
 would take a second to import and 200 MB of memory.
 """
 
+import shlex
 import sys
 import warnings
 from dataclasses import dataclass
@@ -41,7 +42,7 @@ class Prepare:
 
 def run_prepare(args: Prepare) -> None:
     """Prepare a text and say what came of it."""
-    if (args.source is None) == (args.data_path is None):
+    if bool(args.source) == bool(args.data_path):
         raise ValueError(
             "name the text to prepare, once: gptlib prepare big.txt, or gptlib prepare --data_path big.txt"
         )
@@ -67,7 +68,7 @@ def run_prepare(args: Prepare) -> None:
     if not report.was_finished:
         speed = sum(header["text_bytes"] for header in report.headers.values()) / 1e6 / report.seconds
         print(f"time        {report.seconds:.1f} s, {speed:.1f} MB/s, {args.workers or available_cores()} workers")
-    print(f"go on with: gptlib train --data_path {out}")
+    print(f"go on with: gptlib train --data_path {shlex.quote(str(out))}")
 
 
 def main(argv: list[str] | None = None) -> None:
@@ -79,9 +80,7 @@ def main(argv: list[str] | None = None) -> None:
             run_prepare(tyro.cli(Prepare, prog="gptlib prepare", args=argv[1:], use_underscores=True))
         else:
             run_command(argv)
-    except (ValueError, FileNotFoundError, FloatingPointError, ModuleNotFoundError) as error:
-        sys.exit(complain(error))
-    except OSError as error:  # a full disk, a folder that may not be written
+    except (ValueError, FloatingPointError, ModuleNotFoundError, OSError) as error:  # the last: a full disk
         sys.exit(complain(error))
     except KeyError as error:
         sys.exit(complain(error.args[0]))

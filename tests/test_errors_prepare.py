@@ -141,7 +141,9 @@ def test_another_preparation_stays(
     os.utime(here / "frogs.txt", ns=(0, 0))
     (here / "frogs.txt").write_text(TEXT, encoding="utf-8", newline="\n")
     os.utime(here / "frogs.txt", ns=(0, 0))
-    assert "its text has changed" in sentence(["prepare", "frogs.txt", "--vocab_size", "300", "--out", "out"], capsys)
+    assert "its source has another size or date now" in sentence(
+        ["prepare", "frogs.txt", "--vocab_size", "300", "--out", "out"], capsys
+    )
     assert {path: path.read_bytes() for path in Path("out").rglob("*") if path.is_file()} == before
 
 
@@ -210,3 +212,31 @@ def test_a_worker_that_is_killed(here: Path, capsys: pytest.CaptureFixture[str],
     assert "a worker process was ended from outside (exit code -9)" in said
     prepare("frogs.txt", "out", vocab_size=300, workers=0)
     assert json.loads(Path("out/prepare.json").read_text(encoding="utf-8"))["bytes"] == len(TEXT.encode())
+
+
+def test_two_at_once_on_one_folder(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Two that write the same files: one of them fails with a sentence about a file that nobody knows."""
+    with _prepare.alone(Path("out")):
+        code = "from gptlib.cli import main; main(['prepare', 'frogs.txt', '--vocab_size', '300', '--out', 'out'])"
+        other = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=here)
+    assert other.returncode == 2 and "another gptlib prepare writes into out: wait, or name another" in other.stderr
+    prepare("frogs.txt", "out", vocab_size=300, workers=0)
+
+
+def test_files_beside_the_text_are_not_run(here: Path) -> None:
+    """A `regex.py` in the current folder, which the workers would import in the place of the package."""
+    for name in ("regex", "tqdm", "numpy"):
+        (here / f"{name}.py").write_text("raise SystemExit('this is not for you')", encoding="utf-8", newline="\n")
+    command = [sys.executable, "-P", "-m", "gptlib", "prepare", "frogs.txt", "--vocab_size", "300", "--workers", "2"]
+    done = subprocess.run(command, capture_output=True, text=True, cwd=here)
+    assert done.returncode == 0, done.stderr
+
+
+def test_what_a_finished_folder_is_told(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """A sentence that sends one in a circle: the same command again changes nothing."""
+    prepare("frogs.txt", "out", vocab_size=300, workers=0)
+    assert "name the folder it is in" in sentence(["train", "--data_path", "out/train.tokens"], capsys)
+    BPETokenizer.train("frog", 270).save("out/tokenizer.json")
+    said = sentence(["prepare", "frogs.txt", "--vocab_size", "300", "--out", "out"], capsys)
+    assert "remove the folder out before that" in said
+    assert "name the text to prepare" in sentence(["prepare", ""], capsys)
