@@ -2,13 +2,12 @@
 
 # %% auto #0
 __all__ = ['Array', 'unbroadcast', 'as_tensor', 'together', 'add', 'multiply', 'power', 'exp', 'log', 'tanh', 'matmul', 'add_up',
-           'largest', 'reshape', 'transpose', 'take', 'backward', 'Tensor', 'softmax', 'cross_entropy', 'layer_norm',
-           'gelu', 'attention', 'TinyGPT']
+           'largest', 'reshape', 'transpose', 'take', 'backward', 'Tensor', 'softmax', 'as_ids', 'cross_entropy',
+           'layer_norm', 'gelu', 'attention', 'TinyGPT']
 
 # %% ../notebooks/04_backprop.ipynb #317b7942
 import math
 from collections.abc import Mapping, Sequence
-from functools import partialmethod
 from typing import Any
 
 import numpy as np
@@ -89,8 +88,7 @@ def matmul(a: "Tensor", b: Any) -> "Tensor":
 
     def rule(g: Array) -> tuple[Array, ...]:
         g = g.reshape(*batch, x.shape[-2], y.shape[-1])
-        to_x, to_y = unbroadcast(g @ y.mT, x.shape), unbroadcast(x.mT @ g, y.shape)
-        return to_x.reshape(a.shape), to_y.reshape(b.shape)
+        return unbroadcast(g @ y.mT, x.shape).reshape(a.shape), unbroadcast(x.mT @ g, y.shape).reshape(b.shape)
 
     return Tensor(out, (a, b), rule, (a.data, b.data))
 
@@ -98,8 +96,7 @@ def matmul(a: "Tensor", b: Any) -> "Tensor":
 def add_up(a: "Tensor", axis: int | tuple[int, ...] | None = None, keepdims: bool = False) -> "Tensor":
     """The sum along `axis`, or of everything; each term gets the g of its sum."""
     y = a.data.sum(axis, keepdims=True)
-    z = y if keepdims else y.squeeze(axis)
-    return Tensor(z, (a,), lambda g: (np.broadcast_to(g.reshape(y.shape), a.shape),))
+    return Tensor(y if keepdims else y.squeeze(axis), (a,), lambda g: (np.broadcast_to(g.reshape(y.shape), a.shape),))
 
 
 def largest(a: "Tensor", axis: int | tuple[int, ...] | None = None, keepdims: bool = False) -> "Tensor":
@@ -122,12 +119,9 @@ def transpose(a: "Tensor", *axes: int) -> "Tensor":
 
 def take(a: "Tensor", index: Any) -> "Tensor":
     """a[index], as numpy indexes; g is added to zeros at the same places, twice where an index occurs twice."""
-    places = np.arange(a.data.size).reshape(a.shape)[index]  # ours: it stays when somebody fills `index` again
-
-    def rule(g: Array) -> tuple[Array]:
-        return (np.bincount(places.ravel(), g.ravel(), a.data.size).reshape(a.shape) * 1.0,)  # also if g is empty
-
-    return Tensor(a.data[index], (a,), rule)
+    x, numbered = a.data, np.arange(a.data.size).reshape(a.shape)
+    places = numbered[index].ravel()  # they stay when somebody fills `index` again; * 1.0: nothing is counted as 0
+    return Tensor(x[index], (a,), lambda g: (np.bincount(places, g.ravel(), x.size).reshape(x.shape) * 1.0,))
 
 # %% ../notebooks/04_backprop.ipynb #ec53582b
 def backward(output: "Tensor", gradient: Array | None = None) -> None:
@@ -168,7 +162,7 @@ class Tensor:
         try:
             self.data = np.array(data, copy=None if parents else True).astype(float, casting="same_kind", copy=False)
         except (TypeError, ValueError):
-            raise ValueError(f"a Tensor is made of numbers in rows of equal length, not of {data!r:.60}") from None
+            raise ValueError(f"a Tensor holds 64-bit numbers in rows of equal length, not {data!r:.60}") from None
         self.grad: Array | None = None
         self.parents, self.rule = parents, rule
         self.keeps = [(array, array.copy()) for array in keeps]
@@ -177,39 +171,40 @@ class Tensor:
     shape, dtype, T = property(lambda a: a.data.shape), property(lambda a: a.data.dtype), property(transpose)
     __add__ = __radd__ = add
     __mul__ = __rmul__ = multiply
-    __neg__ = partialmethod(multiply, -1.0)
-    __pow__, __matmul__, __getitem__ = power, matmul, take
+    __neg__, __pow__, __getitem__ = (lambda a: a * -1.0), power, take
+    __sub__, __rsub__ = (lambda a, b: a + -as_tensor(b)), (lambda a, b: -a + b)
+    __truediv__, __rtruediv__ = (lambda a, b: a * as_tensor(b) ** -1), (lambda a, b: a**-1 * b)
+    __matmul__, __rmatmul__ = matmul, (lambda a, b: as_tensor(b) @ a)
     exp, log, tanh, sum, max = exp, log, tanh, add_up, largest
     reshape, transpose, backward = reshape, transpose, backward
 
-    def __sub__(self, other: Any) -> "Tensor":
-        return self + -as_tensor(other)
-
-    def __rsub__(self, other: Any) -> "Tensor":
-        return -self + other
-
-    def __truediv__(self, other: Any) -> "Tensor":
-        return self * as_tensor(other) ** -1
-
-    def __rtruediv__(self, other: Any) -> "Tensor":
-        return self**-1 * other
-
-    def __rmatmul__(self, other: Any) -> "Tensor":
-        return as_tensor(other) @ self
+    def __repr__(self) -> str:
+        return f"Tensor({self.data})"
 
 # %% ../notebooks/04_backprop.ipynb #751adc0d
 def softmax(x: Float[Tensor, "..."]) -> Float[Tensor, "..."]:
     """Scores as probabilities along the last dimension; x gets p * (g - sum of g * p). Lesson 04_backprop, 4.9."""
+    x = as_tensor(x)
     exponentials = np.exp(x.data - x.data.max(-1, keepdims=True))
     p = exponentials / exponentials.sum(-1, keepdims=True)
     return Tensor(p, (x,), lambda g: (p * (g - (g * p).sum(-1, keepdims=True)),), (p,))
 
 
+def as_ids(ids: Any, V: int) -> Int[np.ndarray, "..."]:
+    """Ids as an array, from lists and PyTorch too. A ValueError for none, and for others than 0 to V - 1."""
+    ids = np.asarray(ids)
+    if ids.dtype.kind not in "iu" or ids.size == 0 or ids.min() < 0 or ids.max() >= V:
+        found = f"from {ids.min()} to {ids.max()}" if ids.dtype.kind in "iuf" and ids.size else f"{ids!r:.60}"
+        raise ValueError(f"the ids are {found}; give whole numbers from 0 to {V - 1}, one at least")
+    return ids
+
+
 def cross_entropy(logits: Float[Tensor, "... V"], targets: Int[np.ndarray, "..."]) -> Float[Tensor, ""]:
     """The mean of minus log p of N ids, in nats; the logits get (p - 1 at the target) / N. ValueError for wrong ids."""
     *places, V = logits.shape
-    if list(targets.shape) != places or targets.size == 0 or targets.min() < 0 or targets.max() >= V:
-        raise ValueError(f"targets have shape {targets.shape}; give ids from 0 to {V - 1} in the shape {tuple(places)}")
+    targets = as_ids(targets, V)
+    if list(targets.shape) != places:
+        raise ValueError(f"the targets have shape {targets.shape}; give one id for each place, in {tuple(places)}")
     shifted = logits.data - logits.data.max(-1, keepdims=True)
     log_p = shifted - np.log(np.exp(shifted).sum(-1, keepdims=True))  # (..., V)
     hit = targets[..., None] == np.arange(V)  # (..., V), True at the targets
@@ -243,6 +238,8 @@ def attention(
 
     v gets P^T g; with dP = g v^T and dS = P * (dP - sum of dP * P), q gets dS k / sqrt(D) and k gets dS^T q / sqrt(D).
     """
+    if q.data.ndim < 2 or q.shape[-2:] != k.shape[-2:] or q.shape[-2:-1] != v.shape[-2:-1]:
+        raise ValueError(f"attention cannot take shapes {q.shape}, {k.shape}, {v.shape}; give (T, D), (T, D), (T, E)")
     Q, K, V, scale = q.data, k.data, v.data, 1 / math.sqrt(q.shape[-1])
     P = softmax(Tensor(np.where(np.tri(q.shape[-2]), Q @ K.mT * scale, -np.inf))).data  # (..., T, T), no future
 
@@ -262,21 +259,26 @@ class TinyGPT:
     """
 
     def __init__(self, weights: Mapping[str, Any], n_head: int, eps: float = 1e-5) -> None:
-        if "head.weight" in weights or "norm.bias" not in weights:
-            raise ValueError("these are not the weights of a GPT with bias=True and tied=True; take named_parameters()")
-        self.weights = {name: Tensor(weight) for name, weight in weights.items()}
         self.n_head, self.eps, self.n_layer = n_head, eps, sum(name.endswith("qkv.weight") for name in weights)
+        parts = ["norm1", "attention.qkv", "attention.out", "norm2", "mlp.up", "mlp.down"]
+        parts = ["norm", *(f"blocks.{i}.{part}" for i in range(self.n_layer) for part in parts)]
+        names = {f"{part}.{kind}" for part in parts for kind in ("weight", "bias")}
+        wrong = min(weights.keys() ^ names ^ {"token_embedding.weight", "position_embedding.weight"}, default=None)
+        if wrong:
+            take = "{n: p.detach().numpy() for n, p in gpt.named_parameters()} of a GPT with bias=True and tied=True"
+            raise ValueError(f"{wrong} is {'too much' if wrong in weights else 'missing'} in the weights; take {take}")
+        self.weights = {name: Tensor(weight) for name, weight in weights.items()}
         self.vocab_size, C = self.weights["token_embedding.weight"].shape
-        if C % n_head:
+        if n_head < 1 or C % n_head:
             raise ValueError(f"n_head is {n_head}; choose a number that divides the {C} channels of these weights")
 
     def __call__(self, idx: Int[np.ndarray, "B T"], targets: Int[np.ndarray, "B T"] | None = None) -> Tensor:
         """The logits (B, T, V) after each position, or with `targets` the mean loss in nats."""
         embedding, positions = (self.weights[f"{name}_embedding.weight"] for name in ("token", "position"))
-        if not 0 < idx.shape[-1] <= positions.shape[0] or idx.min() < 0 or idx.max() >= self.vocab_size:
-            limits = f"1 to {positions.shape[0]} positions, of ids from 0 to {self.vocab_size - 1}"
-            raise ValueError(f"the ids have shape {idx.shape}, the largest is {idx.max(initial=0)}; give {limits}")
-        x = embedding[idx] + positions[: idx.shape[-1]]  # (B, T, C)
+        idx = as_ids(idx, self.vocab_size)
+        if idx.ndim != 2 or idx.shape[1] > positions.shape[0]:
+            raise ValueError(f"the ids have shape {idx.shape}; give (B, T) with T from 1 to {positions.shape[0]}")
+        x = embedding[idx] + positions[: idx.shape[1]]  # (B, T, C)
         for i in range(self.n_layer):
             x = x + self.attend(self.norm(x, f"blocks.{i}.norm1"), f"blocks.{i}.attention")
             hidden = gelu(self.linear(self.norm(x, f"blocks.{i}.norm2"), f"blocks.{i}.mlp.up"))  # (B, T, 4C)
