@@ -296,11 +296,16 @@ def test_the_same_expression_gives_the_same_bits_each_time() -> None:
     """For an order that depends on addresses: messages that arrive in another order round to another sum."""
 
     def slope() -> float:
-        x, elsewhere = Tensor(0.1), [Tensor(0.0) for _ in range(rng.integers(1, 50))]  # the next ones lie behind these
-        sum((x * rate for rate in rates), elsewhere[0]).backward()
+        x, elsewhere = Tensor(0.1), []
+
+        def term(rate: float) -> Tensor:
+            elsewhere.extend(Tensor(0.0) for _ in range(rng.integers(5)))  # what follows lies behind these in memory
+            return x * rate
+
+        sum((term(a) + term(b) for a, b in rates), Tensor(0.0)).backward()
         return float(x.grad)
 
-    rng, rates = np.random.default_rng(0), 10.0 ** np.random.default_rng(1).uniform(-8, 0, size=30)
+    rng, rates = np.random.default_rng(0), 10.0 ** np.random.default_rng(1).uniform(-8, 0, size=(15, 2))
     assert len({slope() for _ in range(50)}) == 1
 
 
