@@ -274,6 +274,15 @@ def test_long_words_are_no_exception(bpe: BPETokenizer, length: int) -> None:
         assert encode_word(word, bpe.ranks, bpe.replacements) == replayed
 
 
+def test_equal_ranks_are_joined_from_the_left() -> None:
+    """For `a`, `aa` in the place of `aa`, `a`: of equal pairs the last one joined first, in a short word (B1.2)."""
+    others = [(bytes([left]), bytes([right])) for left in range(40) for right in range(20)]  # so that words are short
+    replacements = as_replacements([(b"a", b"a"), *others])
+    ranks = {(pair[0], pair[1]): rank for rank, (pair, _) in enumerate(replacements)}
+    for word in ("aaa", "aaaaa", "baaab", "aaabaaa"):
+        assert encode_word(word, ranks, replacements) == word.replace("aa", chr(256))
+
+
 def test_tokens_made_twice() -> None:
     """For a merge that is lost because another makes the same token: both must lead to the same id (B1.3)."""
     merges = [(b"a", b"b"), (b"b", b"c"), (b"ab", b"c"), (b"a", b"bc"), (b"abc", b"d")]
