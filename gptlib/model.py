@@ -47,6 +47,7 @@ class GPTConfig:
     gelu: Literal["erf", "tanh"] = "erf"  # the exact curve, or the approximation that GPT-2 was trained with
     norm_eps: float = 1e-5  # keeps LayerNorm from dividing by zero
     tied: bool = True  # whether reading and writing a token use the same vectors (Press and Wolf 2017)
+    start: Literal["copy", "random"] = "copy"  # what attention adds at first: what it looks at, or noise as in GPT-2
 
     def __post_init__(self) -> None:
         for name in ("vocab_size", "block_size", "n_layer", "n_head", "n_embd"):
@@ -60,6 +61,7 @@ class GPTConfig:
         _require(_is_number(self.dropout) and 0 <= self.dropout < 1, "dropout", self.dropout, "give 0 or more, below 1")
         _require(_is_number(self.norm_eps) and 0 < self.norm_eps < 1, "norm_eps", self.norm_eps, "try 1e-5")
         _require(self.gelu in ("erf", "tanh"), "gelu", self.gelu, "choose 'erf' or 'tanh'")
+        _require(self.start in ("copy", "random"), "start", self.start, "choose 'copy' or 'random'")
         for name in ("bias", "tied"):
             _require(isinstance(getattr(self, name), bool), name, getattr(self, name), "give True or False")
 
@@ -67,18 +69,19 @@ class GPTConfig:
 def initialise(model: "GPT") -> None:
     """Begin small: weights from a normal with std 0.02, biases 0, norms 1 (Radford et al. 2018, section 4.1).
 
-    What the MLPs add to the residual stream is made smaller by the root of 2L, the number of additions, so that the
-    stream does not grow with depth (Radford et al. 2019, section 2.3). What attention adds begins as a copy of what it
-    looks at: the output map undoes the value map, a random rotation (lesson 07_model).
+    What is added to the residual stream is made smaller by the root of 2L, the number of additions, so that the stream
+    does not grow with depth (Radford et al. 2019, section 2.3). Unless `start` is "random", as in GPT-2, what attention
+    adds begins as a copy of what it looks at: the output map undoes the value map, a random rotation (lesson 07_model).
     """
     C, L = model.config.n_embd, model.config.n_layer
     for name, p in model.named_parameters():
         if p.dim() == 2:
-            nn.init.normal_(p, std=0.02 / math.sqrt(2 * L) if name.endswith("mlp.down.weight") else 0.02)
+            adds = name.endswith(("attention.out.weight", "mlp.down.weight"))
+            nn.init.normal_(p, std=0.02 / math.sqrt(2 * L) if adds else 0.02)
         else:
             nn.init.constant_(p, 0.0 if name.endswith("bias") else 1.0)
     with torch.no_grad():
-        for block in model.blocks:
+        for block in model.blocks if model.config.start == "copy" else ():
             read = nn.init.orthogonal_(block.attention.qkv.weight[2 * C :])  # (C, C), the value map
             block.attention.out.weight.copy_(read.T)
 
