@@ -1,13 +1,18 @@
 """The sentences that training says about what cannot be trained."""
 
 import math
-from collections.abc import Callable, Sequence
-from typing import Any
+import re
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
 
 from gptlib.model import GPT
+
+if TYPE_CHECKING:
+    from gptlib.training import TrainConfig, Trainer
 
 
 def require(owner: Any, names: str, good: Callable[[Any], bool], wanted: str) -> None:
@@ -20,6 +25,19 @@ def require(owner: Any, names: str, good: Callable[[Any], bool], wanted: str) ->
             fine = False
         if not fine:
             raise ValueError(f"{name} is {value!r}: choose {wanted}")
+
+
+def check_config(config: "TrainConfig") -> None:
+    """`ValueError` for the first field with which nothing can be trained."""
+    require(config, "epochs lr muon_lr grad_clip", lambda v: 0 < v < math.inf, "a number above 0")
+    require(config, "batch_size accumulation eval_every", lambda v: v >= 1, "1 or more")
+    require(config, "max_steps", lambda v: v is None or v >= 1, "1 or more, or None")
+    require(config, "warmup_steps weight_decay seed", lambda v: 0 <= v < math.inf, "0 or more")
+    require(config, "min_lr", lambda v: 0 <= v <= 1, "a share of the peak, from 0 to 1")
+    require(config, "betas", lambda v: len(v) == 2 and all(0 <= b < 1 for b in v), "two shares, each below 1")
+    require(config, "optimizer", lambda v: v in ("muon", "adamw"), "muon or adamw")
+    require(config, "precision", lambda v: v in ("float32", "bfloat16", "float16"), "float32, bfloat16 or float16")
+    require(config, "compile", lambda v: isinstance(v, bool), "True or False")
 
 
 def check_fits(model: GPT, texts: Sequence[np.ndarray], precision: str, device: torch.device) -> None:
@@ -37,12 +55,53 @@ def check_fits(model: GPT, texts: Sequence[np.ndarray], precision: str, device: 
         raise ValueError(f"the text has the id {largest}, and the model knows {known}: use one tokenizer for both")
 
 
-def require_finite(name: str, value: float, step: int, before: Sequence[float]) -> float:
-    """The loss, or `FloatingPointError` if it is no number any more; `before` may hold the last one that was."""
-    if not math.isfinite(value):
-        was = "".join(f" (it was {loss:.3f} before)" for loss in before[-1:])
+def require_finite(name: str, value: float, run: "Trainer") -> float:
+    """The loss, or `FloatingPointError` with what may have made it no number."""
+    if math.isfinite(value):
+        return value
+    step = run.progress.step
+    known = run.progress.losses or [record["val_loss"] for record in run.progress.history]
+    if not step or not known:
+        broken = [name for name, p in run.model.named_parameters() if not p.isfinite().all()]
+        cause = f"{broken[0]} is not finite" if broken else f"its weights are too large for {run.config.precision}"
         raise FloatingPointError(
-            f"the {name} became {value} at step {step}{was}: lower lr, muon_lr or grad_clip, or use float32; "
-            f"a run folder keeps its last saved state"
+            f"the {name} is {value} at step {step}, before any update: {cause}, so load or make the model again"
         )
-    return value
+    one, two, three = likely_causes(run.config)
+    raise FloatingPointError(
+        f"the {name} became {value} at step {step} (it was {known[-1]:.3f} before): likely {one}, {two}, or {three}; "
+        f"mend that in another run, a run folder keeps its last saved state"
+    )
+
+
+def likely_causes(config: "TrainConfig") -> list[str]:
+    """Three reasons why a loss became no number, the likeliest first."""
+    rates = f"lr={config.lr:g}" + f" or muon_lr={config.muon_lr:g}" * (config.optimizer == "muon")
+    coarse = {"float16": "float16 overflowed above 65,504", "bfloat16": "bfloat16 was too coarse"}
+    limits = [f"warmup_steps={config.warmup_steps} is too low", f"grad_clip={config.grad_clip:g} is too high"]
+    if config.warmup_steps and config.grad_clip > 1:
+        limits.reverse()
+    causes = [f"{rates} is too high", coarse.get(config.precision), *limits]
+    return [cause for cause in causes if cause][:3]
+
+
+OUT_OF_MEMORY = re.compile("out of memory|can't allocate memory|not enough memory|bad_alloc|ALLOC_FAILED")
+
+
+@contextmanager
+def enough_memory(run: "Trainer") -> Iterator[None]:
+    """`MemoryError` with the sizes to lower for whatever way an allocation fails; other errors pass as they are."""
+    try:
+        yield
+    except (MemoryError, RuntimeError) as error:
+        if not isinstance(error, MemoryError) and not OUT_OF_MEMORY.search(str(error)):
+            raise
+        sizes, size, passes = run.model.config, run.config.batch_size, run.config.accumulation
+        part = next((n for n in range(2, size + 1) if size % n == 0), 1)
+        same = (
+            f"batch_size from {size} to {size // part} and raise accumulation from {passes} to {passes * part}, which "
+        )
+        raise MemoryError(
+            f"there is not enough memory on {run.device}: lower {f'{same}makes the same batch, or ' * (size > 1)}"
+            f"block_size ({sizes.block_size}), n_embd ({sizes.n_embd}) or n_layer ({sizes.n_layer})"
+        ) from error

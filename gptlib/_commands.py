@@ -8,6 +8,7 @@ import hashlib
 import json
 import math
 import platform
+import shlex
 import sys
 import time
 from collections.abc import Sequence
@@ -177,12 +178,48 @@ def make_tokenizer(args: Train, text: str, train_text: str) -> Tokenizer:
 # ---- train -----------------------------------------------------------------------------------------------------------
 
 
+def as_begun(args: Train) -> Train:
+    """The flags with which a run was begun that is to go on: what the user does not say again stays so."""
+    run_dir = find_run(args.run_dir)
+    if run_dir == shipped():
+        raise FileNotFoundError(f"there is no run below {RUNS}/ to go on with: start one without --resume")
+    described = read_config(run_dir)
+    try:
+        settings = described["training"] | {"betas": tuple(described["training"]["betas"])}
+        model, training = ModelFlags(**described["model"]), TrainFlags(**settings)
+    except (KeyError, TypeError) as error:
+        raise ValueError(
+            f"{run_dir / 'config.json'} has no settings that this gptlib can go on with: {error}"
+        ) from error
+    data_path = described["facts"].get("data_path", args.data_path)
+    return Train(data_path=data_path, run_dir=run_dir, resume=True, model=model, training=training)
+
+
+def resumed_plan(plan: TrainConfig, begun: TrainConfig) -> TrainConfig:
+    """The plan of a run that goes on: of two lengths the one counts that was changed."""
+    changed = plan.epochs != begun.epochs and plan.max_steps == begun.max_steps
+    return replace(plan, max_steps=None) if changed else plan
+
+
+def kept_tokenizer(args: Train, run_dir: Path) -> Tokenizer:
+    """The tokenizer of a run that goes on; `ValueError` if the flags name another."""
+    kept = load_tokenizer(run_dir / "tokenizer.json")
+    kind = {"char": CharTokenizer, "bpe": BPETokenizer}.get(args.tokenizer)
+    if kind is None and args.tokenizer:
+        same = load_tokenizer(args.tokenizer).fingerprint == kept.fingerprint
+    else:
+        same = isinstance(kept, kind or object)
+    if not same:
+        raise ValueError(f"{run_dir} was begun with another tokenizer than {args.tokenizer}: leave --tokenizer out")
+    return kept
+
+
 def run_train(args: Train) -> None:
     config, plan = GPTConfig(**asdict(args.model)), TrainConfig(**asdict(args.training))
-    run_dir = find_run(args.run_dir) if args.resume else args.run_dir or RUNS / datetime.now().strftime("%Y%m%d-%H%M%S")
-    if args.resume and run_dir == shipped():
-        raise FileNotFoundError(f"there is no run below {RUNS}/ to go on with: start one without --resume")
-    kept = load_tokenizer(run_dir / "tokenizer.json") if args.resume else None
+    run_dir, kept = args.run_dir or RUNS / datetime.now().strftime("%Y%m%d-%H%M%S"), None
+    if args.resume:
+        kept = kept_tokenizer(args, run_dir)
+        plan = resumed_plan(plan, as_begun(args).training)
     tokenizer, parts, about_text = find_texts(args, kept)
     config = replace(config, vocab_size=tokenizer.vocab_size)
     train_tokens, val_tokens = parts["train"].tokens, parts["val"].tokens
@@ -199,14 +236,16 @@ def run_train(args: Train) -> None:
         run_dir=run_dir,
         resume=args.resume,
         progress=True,
+        facts={"data_path": args.data_path, **about_text},
     )
     seconds = time.perf_counter() - began
     if history[-1]["step"] < updates_to_do(plan, len(train_tokens), config.block_size):
-        print(f"\nstopped at step {history[-1]['step']}; go on with: gptlib train --resume --run_dir {run_dir}")
-        return
+        go_on = f"gptlib train --resume --run_dir {shlex.quote(str(run_dir))}"
+        print(f"\nstopped by a signal and saved; go on with: {go_on}", file=sys.stderr)
+        sys.exit(130)
     best, _ = load_run(run_dir, device=device_of(plan.device))
     result = measure(best, tokenizer, parts["val"], is_tales=args.data_path == "tales")
-    add_facts(run_dir, data_path=args.data_path, **about_text, evaluation=result)
+    add_facts(run_dir, evaluation=result)
     print(f"\ntrained for {seconds:.0f} s; the validation text: {in_words(result)}")
     val_begins = tokenizer.decode(val_tokens[:100].tolist()).replace(END_OF_TEXT, "")
     opening = " ".join(val_begins.split()[:4])

@@ -1,10 +1,12 @@
 """Write files so that a stop at any moment, even a power cut, leaves the old file or the new one, never half of one."""
 
+import hashlib
 import json
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from tempfile import gettempdir
 from typing import Any
 
 
@@ -44,3 +46,19 @@ def write_text(path: str | Path, text: str) -> None:
 def write_json(path: str | Path, value: Any) -> None:
     """Write plain values as a JSON file to be read by people too."""
     write_text(path, json.dumps(value, indent=2, ensure_ascii=False) + "\n")
+
+
+@contextmanager
+def alone(folder: Path, sentence: str) -> Iterator[None]:
+    """`ValueError` with this sentence if another process holds the folder; the lock ends with its process."""
+    name = hashlib.sha256(str(folder.resolve()).encode()).hexdigest()[:16]
+    with (Path(gettempdir()) / f"gptlib-{name}.lock").open("w") as file:
+        try:
+            import fcntl
+
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except ImportError:  # not on Windows
+            pass
+        except BlockingIOError:
+            raise ValueError(sentence) from None
+        yield

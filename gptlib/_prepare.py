@@ -18,21 +18,20 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from functools import cache
 from io import BytesIO
 from itertools import chain, pairwise
 from pathlib import Path
 from queue import SimpleQueue
-from tempfile import gettempdir
 from typing import Any, BinaryIO, Literal
 
 import numpy as np
 import regex
 from tqdm import tqdm
 
-from gptlib._files import atomic_path, write_json
+from gptlib._files import alone, atomic_path, write_json
 from gptlib._texts import CORPORA, MARK_LINE, decoded, files_of, is_gzip, text_blocks
 from gptlib._token_files import HEADER_BYTES, check_maker, ids_dtype, make_header, read_header, write_tokens
 from gptlib.tokenizer import END_OF_TEXT, BPETokenizer, CharTokenizer, Tokenizer, load_tokenizer
@@ -410,22 +409,6 @@ def claim(folder: Path, wanted: dict[str, Any]) -> None:
         )
 
 
-@contextmanager
-def alone(folder: Path) -> Iterator[None]:
-    """`ValueError` if another process is preparing this folder; the lock ends with the process, however that ends."""
-    name = hashlib.sha256(str(folder.resolve()).encode()).hexdigest()[:16]
-    with (Path(gettempdir()) / f"gptlib-{name}.lock").open("w") as file:
-        try:
-            import fcntl
-
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except ImportError:  # not on Windows
-            pass
-        except BlockingIOError:
-            raise ValueError(f"another gptlib prepare writes into {folder}: wait, or name another with --out") from None
-        yield
-
-
 # ---- the whole
 
 
@@ -457,7 +440,7 @@ def prepare(
         BPETokenizer.train("", vocab_size)  # ValueError for a size that cannot be, before anything is written
         settings |= {"vocab_size": vocab_size, "sample_mb": sample_mb}
     wanted = describe(source, **settings)
-    with alone(out):
+    with alone(out, f"another gptlib prepare writes into {out}: wait, or name another with --out"):
         claim(out, wanted)
         was_finished = is_prepared(out) and is_finished(out)
         if not was_finished:

@@ -1,19 +1,26 @@
 """The files of a run folder: what describes it, its log, and one file for everything that going on needs."""
 
 import csv
+import errno
 import io
 import json
-from collections.abc import Mapping, Sequence
+import math
+import warnings
+import zlib
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file, save
 from torch import Tensor, nn
 
-from gptlib._files import atomic_path, write_json, write_text
+from gptlib._files import alone, atomic_path, write_json, write_text
+from gptlib._processes import ALONE, Processes
 from gptlib.model import GPT, GPTConfig
 from gptlib.tokenizer import load_tokenizer
 
@@ -23,7 +30,8 @@ if TYPE_CHECKING:
 FORMAT = "gptlib run 1"
 MODEL = "model.safetensors"
 STATE = "state/last.safetensors"
-MAY_CHANGE = ("epochs", "max_steps", "eval_every", "device")  # when a run goes on; the rest would make it another run
+STRETCH = 2**16  # tokens
+MAY_CHANGE = ("epochs", "max_steps", "eval_every", "device", "compile")  # the rest would make it another run
 
 # ---- weights
 
@@ -147,17 +155,25 @@ def write_log(folder: Path, history: Sequence[Mapping[str, Any]]) -> None:
     """Write the history as a table, one row per record."""
     if history:
         table = io.StringIO()
-        writer = csv.DictWriter(table, list(history[0]), lineterminator="\n")
+        names = dict.fromkeys(name for record in history for name in record)
+        writer = csv.DictWriter(table, list(names), lineterminator="\n")
         writer.writeheader()
         writer.writerows(history)
         write_text(folder / "log.csv", table.getvalue())
 
 
-def write_run(folder: Path, model: GPT, tokenizer: Any, training: Any, history: Sequence[Any], facts: Any) -> None:
-    """Write a model as a run. The weights come before the text that says how good they are."""
-    write_tokenizer(folder, tokenizer)
+def write_model(folder: Path, model: GPT, training: Any, history: Sequence[Any], facts: Mapping[str, Any]) -> None:
+    """Write weights and the text that says how good they are; a stop in between leaves a text that does not say it."""
+    if (folder / MODEL).exists():
+        write_config(folder, model, training, [], facts)
     write_weights(folder / MODEL, model)
     write_config(folder, model, training, history, facts)
+
+
+def write_run(folder: Path, model: GPT, tokenizer: Any, training: Any, history: Sequence[Any], facts: Any) -> None:
+    """Write a model as a run."""
+    write_tokenizer(folder, tokenizer)
+    write_model(folder, model, training, history, facts)
     write_log(folder, history)
 
 
@@ -189,32 +205,52 @@ class Progress:
 def state_of(trainer: "Trainer") -> dict[str, Any]:
     """All that going on needs: the weights, both optimizers, every source of random numbers, and how far the run is."""
     trainer.progress.grad_norm = float(trainer.progress.grad_norm)
-    on_gpu = trainer.device.type == "cuda"
+    step = trainer.progress.step
     return {
         "setup": setup_of(trainer),
+        "total": trainer.total,
+        "lr": trainer.rate(max(step - 1, 0), trainer.config.lr),
         "progress": asdict(trainer.progress),
         "model": distinct_tensors(trainer.model),
         "optimizers": [optimizer.state_dict()["state"] for optimizer in trainer.optimizers],
         "scaler": trainer.scaler.state_dict(),
         "windows": trainer.windows.get_state(),
-        "cpu": torch.get_rng_state(),
-        "cuda": torch.cuda.get_rng_state(trainer.device) if on_gpu else None,
+        "random": trainer.processes.gather(random_state(trainer.device)),  # each process has its own
     }
+
+
+def random_state(device: torch.device) -> dict[str, Tensor]:
+    """Where the random numbers of a process are, which dropout takes."""
+    state = {"cpu": torch.get_rng_state()}
+    return state | {"cuda": torch.cuda.get_rng_state(device)} if device.type == "cuda" else state
 
 
 def setup_of(trainer: "Trainer") -> dict[str, Any]:
     """What must be the same when a run goes on."""
     lengths = {"train_tokens": len(trainer.train_tokens), "val_tokens": len(trainer.val_tokens)}
-    setup = asdict(trainer.model.config) | asdict(trainer.config) | lengths
+    setup = asdict(trainer.model.config) | asdict(trainer.config) | lengths | {"processes": trainer.processes.count}
     setup["betas"] = list(setup["betas"])  # as JSON gives it back
     return {name: value for name, value in setup.items() if name not in MAY_CHANGE}
 
 
+def checksum(tokens: np.ndarray) -> str:
+    """A CRC-32 of the ids, however they are stored: of all up to 2**26, then of 1,024 stretches spread evenly."""
+    n = min(1024, math.ceil(len(tokens) / STRETCH))
+    crc = 0
+    for start in np.linspace(0, max(0, len(tokens) - STRETCH), n).astype(int):
+        crc = zlib.crc32(tokens[start : start + STRETCH].astype("<u4"), crc)
+    return f"{crc:08x}"
+
+
+def require_same(was: Mapping[str, Any], now: Mapping[str, Any]) -> None:
+    """`ValueError` that names the first thing in which a run would not be the same any more."""
+    for name, value in now.items():
+        if (before := was.get(name)) != value:
+            raise ValueError(f"{name} was {before!r} in this run and is {value!r} now: keep it, or begin another run")
+
+
 def restore(trainer: "Trainer", state: dict[str, Any]) -> None:
-    """Put a trainer where the run was that had this state; `ValueError` if it was set up in another way."""
-    for name, now in setup_of(trainer).items():
-        if (was := state["setup"].get(name)) != now:
-            raise ValueError(f"{name} was {was!r} in this run and is {now!r} now: keep it, or begin another run")
+    """Put a trainer where the run was that had this state."""
     done = state["progress"]["step"]
     if done > trainer.total:
         raise ValueError(f"{done} updates are made already, {trainer.total} asked for: raise epochs or max_steps")
@@ -225,39 +261,98 @@ def restore(trainer: "Trainer", state: dict[str, Any]) -> None:
         optimizer.load_state_dict({"state": numbered, "param_groups": optimizer.state_dict()["param_groups"]})
     trainer.scaler.load_state_dict(state["scaler"])
     trainer.windows.set_state(state["windows"])
-    torch.set_rng_state(state["cpu"])
-    if trainer.device.type == "cuda" and state["cuda"] is not None:
-        torch.cuda.set_rng_state(state["cuda"], trainer.device)
+    own = state["random"][trainer.processes.rank]
+    torch.set_rng_state(own["cpu"])
+    if trainer.device.type == "cuda" and "cuda" in own:
+        torch.cuda.set_rng_state(own["cuda"], trainer.device)
+
+
+def warn_of_another_length(trainer: "Trainer", total: int, lr: float) -> None:
+    """Say what the learning rate does when a run goes on that had `total` updates, and `lr` at the last one made."""
+    step, now = trainer.progress.step, trainer.rate(trainer.progress.step, trainer.config.lr)
+    if total != trainer.total and 0 < step < trainer.total:
+        warnings.warn(
+            f"the run had {total:,} updates and has {trainer.total:,} now: the schedule does not begin again, it takes "
+            f"the new length, so that lr goes from {lr:.3g} to {now:.3g} at step {step:,}",
+            stacklevel=4,
+        )
 
 
 class RunFolder:
-    """Where a run is kept while it is trained; without a `run_dir`, nowhere."""
+    """Where a run is kept while it is trained; without a `run_dir`, nowhere. Inside `with`, no other run may.
 
-    def __init__(self, run_dir: str | Path | None, tokenizer: Any, resume: bool, facts: Mapping[str, Any] | None):
+    Among several processes of one run only the leading one reads and writes.
+    """
+
+    def __init__(
+        self,
+        run_dir: str | Path | None,
+        tokenizer: Any,
+        resume: bool,
+        facts: Mapping[str, Any] | None,
+        processes: Processes = ALONE,
+    ):
+        self.processes = processes
         self.folder = None if run_dir is None else Path(run_dir)
         self.tokenizer, self.resume, self.facts = tokenizer, resume, dict(facts or {})
-        if self.folder is None:
-            if resume:
-                raise ValueError("resume is true and there is no run_dir: name the folder of the run to go on with")
-            return
-        if tokenizer is None:
+        self.open = ExitStack()
+        if self.folder is None and resume:
+            raise ValueError("resume is true and there is no run_dir: name the folder of the run to go on with")
+        if self.folder is not None and tokenizer is None:
             raise ValueError(f"run_dir is {str(run_dir)!r} and there is no tokenizer: give one, a run is to read text")
-        if resume and not (self.folder / STATE).is_file():
-            raise FileNotFoundError(f"there is nothing to go on from in {run_dir}, no {STATE}: train without resume")
-        if not resume and any((self.folder / name).exists() for name in (STATE, MODEL)):
-            raise ValueError(f"{run_dir} holds a run already: go on with resume=True, or choose another run_dir")
+        self.check()
+
+    def check(self) -> None:
+        """Whether there is a run to go on with, or none in the way."""
+        if self.folder is None or not self.processes.leads:
+            return
+        if self.resume and not (self.folder / STATE).is_file():
+            raise FileNotFoundError(
+                f"there is nothing to go on from in {self.folder}, no {STATE}: train without resume"
+            )
+        if not self.resume and any((self.folder / name).exists() for name in (STATE, MODEL)):
+            raise ValueError(f"{self.folder} holds a run already: go on with resume=True, or choose another run_dir")
+
+    def __enter__(self) -> "RunFolder":
+        if self.folder is not None and self.processes.leads:
+            self.open.enter_context(alone(self.folder, f"another process trains in {self.folder}: wait, or stop it"))
+            self.check()  # again: it may have ended in the meantime
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self.open.close()
 
     def begin(self, trainer: "Trainer") -> None:
         """Go on from the saved state, or save the first one: from then on the run can be gone on with."""
         if self.folder is None:
             return
+        texts = {"train_text": checksum(trainer.train_tokens), "val_text": checksum(trainer.val_tokens)}
+        self.texts = texts | {"tokenizer": getattr(self.tokenizer, "fingerprint", None)}
         if self.resume:
-            restore(trainer, read_tree(self.folder / STATE))
-            self.facts = read_config(self.folder)["facts"] | self.facts
+            folder = self.folder
+            self.go_on(trainer, self.processes.from_leader(lambda: read_tree(folder / STATE)))
             return
-        write_config(self.folder, trainer.model, asdict(trainer.config), [], self.facts)
-        write_tokenizer(self.folder, self.tokenizer)
+        if self.processes.leads:
+            with self.writing():
+                write_config(self.folder, trainer.model, asdict(trainer.config), [], self.facts)
+                write_tokenizer(self.folder, self.tokenizer)
         self.save_state(trainer)
+
+    def go_on(self, trainer: "Trainer", state: dict[str, Any]) -> None:
+        """Restore the state, and take away what a kill has left that is newer or only half there."""
+        require_same(state["setup"] | state["texts"], setup_of(trainer) | self.texts)
+        restore(trainer, state)
+        if not self.processes.leads:
+            return
+        warn_of_another_length(trainer, state["total"], state["lr"])
+        described = read_config(self.folder)
+        facts = described["facts"] | self.facts
+        with self.writing():
+            for leftover in self.folder.rglob(".*.partial"):
+                leftover.unlink()
+            write_json(self.folder / "config.json", described | {"training": asdict(trainer.config), "facts": facts})
+            write_log(self.folder, trainer.progress.history)
+        self.facts = {name: fact for name, fact in facts.items() if name != "evaluation"}  # that is the old model's
 
     def save(self, trainer: "Trainer") -> None:
         """After an evaluation: the model if it is the best so far, then the log, and the state last of all.
@@ -267,12 +362,32 @@ class RunFolder:
         history = trainer.progress.history
         if self.folder is None:
             return
-        if history[-1]["val_loss"] == min(record["val_loss"] for record in history):
-            write_run(self.folder, trainer.model, self.tokenizer, asdict(trainer.config), history, self.facts)
-        write_log(self.folder, history)
+        if self.processes.leads:
+            with self.writing():
+                if history[-1]["val_loss"] == min(record["val_loss"] for record in history):
+                    write_model(self.folder, trainer.model, asdict(trainer.config), history, self.facts)
+                write_log(self.folder, history)
         self.save_state(trainer)
 
     def save_state(self, trainer: "Trainer") -> None:
         """What going on needs, in one file."""
-        if self.folder is not None:
-            write_tree(self.folder / STATE, state_of(trainer))
+        if self.folder is None:
+            return
+        state = state_of(trainer) | {"texts": self.texts}
+        if self.processes.leads:
+            with self.writing():
+                write_tree(self.folder / STATE, state)
+
+    @contextmanager
+    def writing(self) -> Iterator[None]:
+        """`OSError` with what to do for a disk that is full or a folder that cannot be written to."""
+        try:
+            yield
+        except OSError as error:
+            full = error.errno in (errno.ENOSPC, errno.EFBIG, errno.EDQUOT)
+            mend = "make room" if full else "let it be written to, or take another run_dir"
+            then = "go on with resume" if (self.folder / STATE).exists() else "train again"
+            raise OSError(
+                f"{self.folder} could not be written to ({error.strerror}), and what was saved before is whole: "
+                f"{mend}, then {then}"
+            ) from error

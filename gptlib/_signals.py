@@ -1,4 +1,4 @@
-"""Let Ctrl-C wait for a good moment."""
+"""Let Ctrl-C, and the signal by which a scheduler takes a machine back, wait for a good moment."""
 
 import signal
 import threading
@@ -9,10 +9,10 @@ from types import FrameType
 
 @contextmanager
 def interrupt_later() -> Iterator[Callable[[], bool]]:
-    """Inside the block the first Ctrl-C only raises a flag, which the function given back reads; a second one stops.
+    """Inside the block the first Ctrl-C or SIGTERM only raises a flag, which the function given back reads.
 
-    Python lets the main thread alone listen to signals. In another thread, or where a program has its own way with
-    Ctrl-C, nothing is changed and the flag stays down.
+    A second one stops. Python lets the main thread alone listen to signals. In another thread, or where a program has
+    its own way with a signal, nothing is changed for it, and it raises no flag.
     """
     asked = False
 
@@ -22,12 +22,23 @@ def interrupt_later() -> Iterator[Callable[[], bool]]:
             raise KeyboardInterrupt
         asked = True
 
-    main = threading.current_thread() is threading.main_thread()
-    if not main or signal.getsignal(signal.SIGINT) is not signal.default_int_handler:
-        yield lambda: False
-        return
-    signal.signal(signal.SIGINT, listen)
+    untouched = {signal.SIGINT: signal.default_int_handler, signal.SIGTERM: signal.SIG_DFL}
+    if threading.current_thread() is not threading.main_thread():
+        untouched = {}
+    untouched = {number: usual for number, usual in untouched.items() if signal.getsignal(number) is usual}
+    for number in untouched:
+        signal.signal(number, listen)
     try:
         yield lambda: asked
     finally:
-        signal.signal(signal.SIGINT, signal.default_int_handler)
+        for number, usual in untouched.items():
+            signal.signal(number, usual)
+
+
+def interrupts(call: Callable[..., object], *arguments: object) -> bool:
+    """Call something; whether it ended with Ctrl-C."""
+    try:
+        call(*arguments)
+    except KeyboardInterrupt:
+        return True
+    return False

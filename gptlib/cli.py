@@ -9,7 +9,7 @@ import sys
 import warnings
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 import tyro
 
@@ -80,7 +80,7 @@ def main(argv: list[str] | None = None) -> None:
             run_prepare(tyro.cli(Prepare, prog="gptlib prepare", args=argv[1:], use_underscores=True))
         else:
             run_command(argv)
-    except (ValueError, FloatingPointError, ModuleNotFoundError, OSError) as error:  # the last: a full disk
+    except (ValueError, FloatingPointError, ModuleNotFoundError, OSError, MemoryError) as error:
         sys.exit(complain(error))
     except KeyError as error:
         sys.exit(complain(error.args[0]))
@@ -92,8 +92,18 @@ def run_command(argv: list[str]) -> None:
     """Run a command that needs a model, or show what commands there are."""
     from gptlib import _commands as c
 
+    args = parse(argv, c.Train())
+    if isinstance(args, c.Train) and args.resume:
+        args = parse(argv, c.as_begun(args))
+    c.RUN[type(args)](args)
+
+
+def parse(argv: list[str], train: Any) -> Any:
+    """What the flags say, or show what commands there are; `train` is what a training is that has no flags."""
+    from gptlib import _commands as c
+
     command = (
-        Annotated[c.Train, tyro.conf.subcommand("train")]
+        Annotated[c.Train, tyro.conf.subcommand("train", default=train)]
         | Annotated[c.Generate, tyro.conf.subcommand("generate")]
         | Annotated[c.Eval, tyro.conf.subcommand("eval")]
         | Annotated[Prepare, tyro.conf.subcommand("prepare")]
@@ -101,8 +111,7 @@ def run_command(argv: list[str]) -> None:
         | Annotated[c.Doctor, tyro.conf.subcommand("doctor")]
     )
     about = "The commands of gptlib: prepare a text, train on it, measure, and write on from a prompt."
-    args = tyro.cli(command, prog="gptlib", description=about, args=argv, use_underscores=True)
-    c.RUN[type(args)](args)
+    return tyro.cli(command, prog="gptlib", description=about, args=argv, use_underscores=True)
 
 
 def complain(sentence: object) -> int:

@@ -216,7 +216,7 @@ def test_a_worker_that_is_killed(here: Path, capsys: pytest.CaptureFixture[str],
 
 def test_two_at_once_on_one_folder(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """Two that write the same files: one of them fails with a sentence about a file that nobody knows."""
-    with _prepare.alone(Path("out")):
+    with _prepare.alone(Path("out"), "taken"):
         code = "from gptlib.cli import main; main(['prepare', 'frogs.txt', '--vocab_size', '300', '--out', 'out'])"
         other = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=here)
     assert other.returncode == 2 and "another gptlib prepare writes into out: wait, or name another" in other.stderr

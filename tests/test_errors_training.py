@@ -13,6 +13,8 @@ from safetensors.torch import load_file, save_file
 from test_training import CONFIG, TOKENIZER, TOKENS, VAL, tiny
 from torch import nn
 
+from gptlib import training
+from gptlib._checks import likely_causes
 from gptlib.training import Muon, TrainConfig, load_run, save_run, train
 
 SHORT = dataclasses.replace(CONFIG, max_steps=2)
@@ -91,23 +93,99 @@ def test_a_loss_that_is_no_number_stops_and_keeps_the_last_good_state(tmp_path: 
             kept.update(contents(tmp_path))
             model.norm.weight.data[0] = torch.nan
 
-    with pytest.raises(FloatingPointError, match=r"^the loss became nan at step 5: lower lr, muon_lr or grad_clip"):
+    with pytest.raises(FloatingPointError, match=r"^the loss became nan at step 5 \(it was \d\.\d{3} before\): likely"):
         train(model, TOKENS, VAL, CONFIG, tokenizer=TOKENIZER, run_dir=tmp_path, on_eval=spoil)
     assert contents(tmp_path) == kept
     assert train(tiny(), TOKENS, VAL, CONFIG, tokenizer=TOKENIZER, run_dir=tmp_path, resume=True)[-1]["step"] == 20
 
 
-def test_a_rate_far_too_high_is_noticed_with_the_loss_before() -> None:
-    wild = dataclasses.replace(CONFIG, lr=1e12, muon_lr=1e12, grad_clip=1e30, warmup_steps=0, eval_every=20)
-    with pytest.raises(FloatingPointError, match=r"at step \d+ \(it was \d+\.\d{3} before\)"):
-        train(tiny(), TOKENS, VAL, wild)
+@pytest.mark.parametrize("kind", ["muon", "adamw"])
+def test_a_rate_far_too_high_is_noticed_with_the_loss_before(kind: Any) -> None:
+    wild = {"lr": 1e12, "muon_lr": 1e12, "grad_clip": 1e30, "warmup_steps": 0, "eval_every": 20, "optimizer": kind}
+    losses: list[float] = []
+    with pytest.raises(FloatingPointError, match=r"at step \d+ \(it was \d+\.\d{3} before\)") as raised:
+        train(tiny(), TOKENS, VAL, dataclasses.replace(CONFIG, **wild), on_eval=lambda r: losses.append(r["val_loss"]))
+    rates = "lr=1e+12 or muon_lr=1e+12" if kind == "muon" else "lr=1e+12"
+    assert f"likely {rates} is too high, warmup_steps=0 is too low, or grad_clip=1e+30 is too high" in str(raised.value)
 
 
-def test_a_validation_loss_that_is_no_number(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("changes", "causes"),
+    [
+        ({}, ["lr=0.01 or muon_lr=0.02 is too high", "warmup_steps=30 is too low", "grad_clip=1 is too high"]),
+        ({"optimizer": "adamw", "grad_clip": 9.0}, ["lr=0.01 is too high", "grad_clip=9 is too high", "warmup_steps="]),
+        ({"precision": "float16"}, ["lr=", "float16 overflowed above 65,504", "warmup_steps=30"]),
+        ({"precision": "bfloat16", "grad_clip": 9.0}, ["lr=", "bfloat16 was too coarse", "grad_clip=9"]),
+    ],
+)
+def test_the_causes_are_those_of_this_configuration(changes: dict[str, Any], causes: list[str]) -> None:
+    """Blaming half precision, or Muon's rate, where none is used."""
+    found = likely_causes(TrainConfig(lr=0.01, muon_lr=0.02, warmup_steps=30, **{"grad_clip": 1.0, **changes}))
+    assert len(found) == 3 and all(ours.startswith(cause) for ours, cause in zip(found, causes, strict=True))
+
+
+def test_a_model_that_is_broken_from_the_beginning() -> None:
     model = tiny()
     nn.init.constant_(model.norm.bias, torch.inf)
-    with pytest.raises(FloatingPointError, match="the validation loss became nan at step 0"):
+    with pytest.raises(
+        FloatingPointError, match=r"validation loss is nan at step 0, .*: norm.bias is not finite, so load"
+    ):
         train(model, TOKENS, VAL, SHORT)
+    nn.init.constant_(model.norm.bias, 1e38)
+    with pytest.raises(
+        FloatingPointError, match=r"loss is (nan|inf) at step 0, .*: its weights are too large for float32"
+    ):
+        train(model, TOKENS, VAL, SHORT)
+
+
+# ---- memory
+
+
+ALLOCATIONS = [
+    MemoryError("Unable to allocate 8.00 EiB for an array"),
+    torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 20.00 MiB."),
+    RuntimeError(
+        "[enforce fail at alloc_cpu.cpp:124] DefaultCPUAllocator: can't allocate memory: you tried to allocate"
+    ),
+    RuntimeError("CUDA error: CUBLAS_STATUS_ALLOC_FAILED when calling `cublasCreate(handle)`"),
+]
+
+
+def failing(monkeypatch: pytest.MonkeyPatch, error: Exception) -> None:
+    def fail(*arguments: Any, **more: Any) -> None:
+        raise error
+
+    monkeypatch.setattr(training, "get_batch", fail)
+
+
+@pytest.mark.parametrize("error", ALLOCATIONS, ids=lambda error: type(error).__name__)
+@pytest.mark.parametrize(
+    ("size", "passes", "sentence"),
+    [
+        (
+            16,
+            1,
+            "lower batch_size from 16 to 8 and raise accumulation from 1 to 2, which makes the same batch, or block",
+        ),
+        (9, 2, "lower batch_size from 9 to 3 and raise accumulation from 2 to 6, which"),
+        (1, 4, r"on cpu: lower block_size \(12\), n_embd \(16\) or n_layer \(2\)$"),
+    ],
+)
+def test_too_little_memory_names_the_sizes(
+    size: int, passes: int, sentence: str, error: Exception, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    failing(monkeypatch, error)
+    with pytest.raises(MemoryError, match=sentence) as raised:
+        train(tiny(), TOKENS, VAL, dataclasses.replace(SHORT, batch_size=size, accumulation=passes))
+    assert "\n" not in str(raised.value)
+
+
+@pytest.mark.parametrize("error", [RuntimeError("mat1 and mat2 shapes cannot be multiplied"), KeyError("memory")])
+def test_every_other_error_stays_as_it_is(error: Exception, monkeypatch: pytest.MonkeyPatch) -> None:
+    failing(monkeypatch, error)
+    with pytest.raises(type(error)) as raised:
+        train(tiny(), TOKENS, VAL, SHORT)
+    assert raised.value is error
 
 
 # ---- run folders
