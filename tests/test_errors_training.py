@@ -230,7 +230,7 @@ CHANGES |= {
     "precision": "bfloat16",
     "seed": 4,
 }
-FREE = {"epochs", "max_steps", "eval_every", "device"}
+FREE = {"epochs", "max_steps", "eval_every", "device", "compile"}
 
 
 def test_every_field_is_either_free_or_refused(run: Path) -> None:

@@ -3,14 +3,8 @@
 import dataclasses
 import json
 import math
-import os
-import random
-import signal
-import subprocess
-import sys
 import threading
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -23,7 +17,6 @@ from hypothesis import strategies as st
 from safetensors import safe_open
 from torch import nn
 
-from gptlib import training
 from gptlib._files import atomic_path
 from gptlib._run_folder import read_tree, restore, state_of, write_tree
 from gptlib.data import document_starts, encode_text, eval_batches, get_batch
@@ -384,28 +377,6 @@ def test_epochs_count_the_tokens_of_the_text() -> None:
     assert updates_to_do(dataclasses.replace(config, max_steps=9), 1600, 10) == 9
 
 
-def test_seeds_decide_and_the_random_state_outside_is_left_alone() -> None:
-    torch.manual_seed(5)
-    expected = torch.rand(3)
-    results = []
-    for seed, noise in [(1, 3), (1, 4), (2, 3)]:
-        model = tiny()
-        torch.manual_seed(5 if noise == 3 else 6)
-        short = dataclasses.replace(CONFIG, seed=seed, max_steps=5)
-        train(model, TOKENS, VAL, short, on_eval=lambda record: torch.rand(2))
-        results.append(flat(model))
-        if noise == 3:
-            assert torch.equal(torch.rand(3), expected)
-    assert torch.equal(results[0], results[1]) and not torch.equal(results[0], results[2])
-
-
-def test_what_on_eval_draws_does_not_change_the_training() -> None:
-    models = [tiny(), tiny()]
-    for model, listener in zip(models, (None, lambda record: torch.manual_seed(3)), strict=True):
-        train(model, TOKENS, VAL, CONFIG, on_eval=listener)
-    assert torch.equal(flat(models[0]), flat(models[1]))
-
-
 def test_the_bar_says_loss_speed_and_time_left(capsys: pytest.CaptureFixture[str]) -> None:
     train(tiny(), TOKENS, VAL, CONFIG, progress=True)
     out, err = capsys.readouterr()
@@ -414,114 +385,12 @@ def test_the_bar_says_loss_speed_and_time_left(capsys: pytest.CaptureFixture[str
     assert capsys.readouterr() == ("", "")
 
 
-# ---- stopped and gone on
-
-
-def interrupt_at(step: int) -> Callable[[dict[str, float]], None]:
-    def stop(record: dict[str, float]) -> None:
-        if record["step"] == step:
-            raise KeyboardInterrupt
-
-    return stop
-
-
-@pytest.mark.parametrize("kind", ["muon", "adamw"])
-def test_twenty_steps_equal_ten_and_ten_more_bit_for_bit(tmp_path: Path, kind: Any) -> None:
-    """With dropout and accumulation; a forgotten optimizer, generator or random state shows in the last bit."""
-    config = dataclasses.replace(CONFIG, optimizer=kind, weight_decay=0.1)
-    settings = {"tokenizer": TOKENIZER, "run_dir": tmp_path}
-    unbroken, first, second = tiny(), tiny(), tiny(seed=9)
-    history = train(unbroken, TOKENS, VAL, config, tokenizer=TOKENIZER)
-    assert len(train(first, TOKENS, VAL, config, on_eval=interrupt_at(10), **settings)) == 3
-    torch.rand(7)  # the world goes on in between
-    resumed = train(second, TOKENS, VAL, config, resume=True, **settings)
-    assert untimed(resumed) == untimed(history)
-    assert torch.equal(flat(unbroken), flat(second))
-    assert not torch.equal(flat(first), flat(second))
-
-
-@pytest.fixture(scope="module")
-def unbroken() -> tuple[torch.Tensor, History]:
-    """The weights and the history of twenty updates without a stop."""
-    model = tiny()
-    history = train(model, TOKENS, VAL, CONFIG, tokenizer=TOKENIZER)
-    return flat(model), untimed(history)
-
-
-@pytest.fixture
-def listening() -> Iterator[None]:
-    """Ctrl-C as Python has it by default: what runs in the background of a shell is started with deaf ears."""
-    before = signal.signal(signal.SIGINT, signal.default_int_handler)
-    yield
-    signal.signal(signal.SIGINT, before)
-
-
-def ctrl_c_after(steps: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Sends the signal in the middle of an update, between the steps of the two optimizers."""
-    done, original = [], Muon.step
-
-    def step(self: Muon, closure: Any = None) -> Any:
-        done.append(1)
-        if len(done) == steps:
-            signal.raise_signal(signal.SIGINT)
-        return original(self, closure)
-
-    monkeypatch.setattr(Muon, "step", step)
-
-
-@pytest.mark.usefixtures("listening")
-@pytest.mark.parametrize("step", [1, 5, 7])
-def test_ctrl_c_in_an_update_saves_whole_updates(
-    tmp_path: Path, step: int, monkeypatch: pytest.MonkeyPatch, unbroken: tuple[torch.Tensor, History]
-) -> None:
-    settings = {"tokenizer": TOKENIZER, "run_dir": tmp_path}
-    gone_on = tiny(seed=9)
-    ctrl_c_after(step, monkeypatch)
-    stopped = train(tiny(), TOKENS, VAL, CONFIG, **settings)
-    assert stopped[-1]["step"] == step // 5 * 5
-    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
-    monkeypatch.undo()
-    resumed = train(gone_on, TOKENS, VAL, CONFIG, resume=True, **settings)
-    assert untimed(resumed) == unbroken[1] and torch.equal(flat(gone_on), unbroken[0])
-
-
-@pytest.mark.usefixtures("listening")
-def test_a_second_ctrl_c_stops_at_once_and_the_run_stays_usable(tmp_path: Path, monkeypatch: Any) -> None:
-    def press_twice(*arguments: Any, **more: Any) -> None:
-        for _ in range(2):
-            signal.raise_signal(signal.SIGINT)
-
-    def impatient(record: dict[str, float]) -> None:
-        if record["step"] == 5:
-            monkeypatch.setattr(training, "get_batch", press_twice)
-
-    with pytest.raises(KeyboardInterrupt):
-        train(tiny(), TOKENS, VAL, CONFIG, tokenizer=TOKENIZER, run_dir=tmp_path, on_eval=impatient)
-    assert load_run(tmp_path)[0].config == tiny().config
-    monkeypatch.undo()
-    assert train(tiny(), TOKENS, VAL, CONFIG, tokenizer=TOKENIZER, run_dir=tmp_path, resume=True)[-1]["step"] == 20
-
-
 def test_training_works_in_another_thread() -> None:
     histories: list[History] = []
     thread = threading.Thread(target=lambda: histories.append(train(tiny(), TOKENS, VAL, CONFIG)))
     thread.start()
     thread.join(60)
     assert histories[0][-1]["step"] == 20
-
-
-def test_a_longer_run_goes_on_with_the_rate_of_the_longer_cosine(tmp_path: Path) -> None:
-    settings = {"tokenizer": TOKENIZER, "run_dir": tmp_path}
-    train(tiny(), TOKENS, VAL, CONFIG, **settings, facts={"corpus": "pets", "by": "hand"})
-    again = train(tiny(), TOKENS, VAL, CONFIG, resume=True, **settings)
-    assert again[-1]["step"] == 20, "done already: nothing happens"
-    longer = dataclasses.replace(CONFIG, max_steps=40, eval_every=10)
-    history = train(tiny(), TOKENS, VAL, longer, resume=True, facts={"by": "machine"}, **settings)
-    assert [record["step"] for record in history] == [0, 5, 10, 15, 20, 30, 40]
-    assert history[-2]["lr"] == cosine_lr(29, CONFIG.lr, 0.1 * CONFIG.lr, 3, 40) > history[-3]["lr"]
-    described = json.loads((tmp_path / "config.json").read_text(encoding="utf-8"))
-    assert described["facts"] == {"corpus": "pets", "by": "machine"}
-    assert described["training"]["max_steps"] == 40
 
 
 # ---- the folder
@@ -585,56 +454,3 @@ def test_a_file_is_whole_or_as_before(tmp_path: Path) -> None:
         partial.write_text("thr", encoding="utf-8")
         raise RuntimeError
     assert [file.read_text(encoding="utf-8") for file in path.parent.iterdir()] == ["two"]
-
-
-PROGRAM = """
-import sys
-from dataclasses import replace
-from pathlib import Path
-import numpy as np
-import torch
-from gptlib.model import GPT, GPTConfig
-from gptlib.tokenizer import load_tokenizer
-from gptlib.training import TrainConfig, train
-torch.set_num_threads(1)
-folder, run = Path(sys.argv[1]), Path(sys.argv[1]) / "run"
-tokens, val = np.load(folder / "tokens.npy"), np.load(folder / "val.npy")
-tokenizer = load_tokenizer(folder / "tokenizer.json")
-model = GPT(GPTConfig(tokenizer.vocab_size, block_size=12, n_layer=2, n_head=2, n_embd=16, dropout=0.1))
-config = TrainConfig(max_steps=100_000, batch_size=3, accumulation=2, eval_every=1, warmup_steps=3, device="cpu")
-config = replace(config, lr=3e-3, muon_lr=0.02, min_lr=0.1, weight_decay=0.0, betas=(0.9, 0.95), seed=0)
-begun = (run / "state" / "last.safetensors").exists()
-train(model, tokens, val, config, tokenizer=tokenizer, run_dir=run, resume=begun)
-"""
-
-
-@pytest.mark.skipif(os.name == "nt", reason="Windows has no SIGKILL")
-def test_a_run_loads_and_goes_on_after_any_kill(tmp_path: Path, scale: Callable[[int, int], int]) -> None:
-    """It saves after every update, so most kills fall into the writing of some file."""
-    np.save(tmp_path / "tokens.npy", TOKENS)
-    np.save(tmp_path / "val.npy", VAL)
-    TOKENIZER.save(tmp_path / "tokenizer.json")
-    run, state = tmp_path / "run", tmp_path / "run" / "state" / "last.safetensors"
-    command, environment = [sys.executable, "-c", PROGRAM, str(tmp_path)], os.environ | {"OMP_NUM_THREADS": "1"}
-    rng, reached = random.Random(0), []
-    for _ in range(scale(3, 50)):
-        before = state.stat().st_mtime_ns if state.exists() else 0
-        process = subprocess.Popen(command, env=environment)
-        deadline = time.monotonic() + 60
-        while not (run / "model.safetensors").exists() or state.stat().st_mtime_ns == before:
-            assert process.poll() is None and time.monotonic() < deadline
-            time.sleep(0.001)
-        time.sleep(rng.uniform(0, 0.15))
-        process.kill()
-        process.wait()
-        model, tokenizer = load_run(run)
-        assert math.isfinite(evaluate(model, VAL)) and tokenizer.vocab_size == TOKENIZER.vocab_size
-        described = json.loads((run / "config.json").read_text(encoding="utf-8"))
-        assert described["model"] == dataclasses.asdict(model.config)
-        with safe_open(state, framework="pt") as file:
-            reached.append(json.loads(file.metadata()["tree"])["progress"]["step"])
-    assert reached == sorted(reached) and reached[-1] > 0
-    done = dataclasses.replace(CONFIG, max_steps=reached[-1] + 2, eval_every=1)
-    history = train(tiny(), TOKENS, VAL, done, tokenizer=TOKENIZER, run_dir=run, resume=True)
-    assert [record["step"] for record in history] == list(range(reached[-1] + 3)), "no record is lost or doubled"
-    assert len((run / "log.csv").read_text(encoding="utf-8").splitlines()) == reached[-1] + 4
