@@ -110,19 +110,21 @@ def tie(model: "GPT", *_: object) -> None:
 class LayerCache:
     """Keys and values of one layer, in buffers for `size` positions made once (lesson 07_model).
 
-    It is meant for writing text, under `torch.no_grad()`; nothing learns through it.
+    `length` counts the positions of the longest text, and `lengths`, unless it is None, those of each. It is meant for
+    writing text, under `torch.no_grad()`; nothing learns through it.
     """
 
     def __init__(self, size: int) -> None:
         self.size = size
         self.length = 0
+        self.lengths: Int[Tensor, " B"] | None = None
         self.k: Tensor | None = None
         self.v: Tensor | None = None
 
     def append(
         self, k: Float[Tensor, "B H T D"], v: Float[Tensor, "B H T D"]
     ) -> tuple[Float[Tensor, "B H S D"], Float[Tensor, "B H S D"]]:
-        """Keep the newest keys and values; give back those of all positions so far, the newest last.
+        """Keep the newest keys and values, those of a text behind its own last; give back all positions so far.
 
         More positions than `size`, or another number of texts than before, is a ValueError.
         """
@@ -130,26 +132,53 @@ class LayerCache:
         end = self.length + T
         if end > self.size:
             raise ValueError(f"{end} positions do not fit into a cache of {self.size}; start a new one")
-        if self.k is None or self.v is None:
-            self.k, self.v = k.new_empty(B, H, self.size, D), v.new_empty(B, H, self.size, D)
+        if self.k is None or self.v is None:  # zeros: a place that is masked and not yet written must not hold a NaN
+            self.k, self.v = k.new_zeros(B, H, self.size, D), v.new_zeros(B, H, self.size, D)
         if self.k.size(0) != B:
             raise ValueError(f"the cache holds {self.k.size(0)} texts, but {B} go on; start a new one for them")
-        self.k[:, :, self.length : end] = k
-        self.v[:, :, self.length : end] = v
+        if self.lengths is None:
+            self.k[:, :, self.length : end] = k
+            self.v[:, :, self.length : end] = v
+        else:
+            rows = torch.arange(B, device=k.device)[:, None]  # (B, 1)
+            places = self.lengths[:, None] + torch.arange(T, device=k.device)  # (B, T)
+            self.k[rows, :, places] = k.transpose(1, 2)  # (B, T, H, D)
+            self.v[rows, :, places] = v.transpose(1, 2)
+            self.lengths = self.lengths + T
         self.length = end
         return self.k[:, :, :end], self.v[:, :, :end]  # (B, H, S, D) each
 
 
 class KVCache:
-    """What a GPT remembers of a text it has read: one `LayerCache` for each block (lesson 07_model)."""
+    """What a GPT remembers of the texts it has read: one `LayerCache` for each block (lesson 07_model)."""
 
     def __init__(self, config: GPTConfig) -> None:
         self.layers = [LayerCache(config.block_size) for _ in range(config.n_layer)]
 
     @property
     def length(self) -> int:
-        """The number of positions read so far."""
+        """The number of positions read so far, of the longest text."""
         return self.layers[0].length
+
+    @property
+    def lengths(self) -> Int[Tensor, " B"] | None:
+        """The number of positions of each text, or None while all have the same."""
+        return self.layers[0].lengths
+
+    def trim(self, lengths: Int[Tensor, " B"]) -> None:
+        """Of text b forget all but the first `lengths[b]` positions: what stood behind them only filled the row up."""
+        if lengths.min() < 1 or lengths.max() > self.length:
+            raise ValueError(f"lengths are {lengths.tolist()}; give numbers from 1 to the {self.length} positions read")
+        for layer in self.layers:
+            layer.lengths, layer.length = lengths, int(lengths.max())
+
+    def keep(self, rows: Int[Tensor, " N"]) -> None:
+        """Go on with these texts only, in this order."""
+        for layer in self.layers:
+            layer.k, layer.v = layer.k[rows], layer.v[rows]  # (N, H, size, D) each
+            if layer.lengths is not None:
+                layer.lengths = layer.lengths[rows]  # (N,)
+                layer.length = int(layer.lengths.max())
 
 # %% ../notebooks/07_model.ipynb #587c141b
 class GPT(nn.Module):
@@ -179,10 +208,13 @@ class GPT(nn.Module):
     def forward(
         self, idx: Int[Tensor, "B T"], targets: Int[Tensor, "B T"] | None = None, cache: KVCache | None = None
     ) -> Float[Tensor, "B T V"] | tuple[Float[Tensor, "B T V"], Float[Tensor, ""]]:
-        past = 0 if cache is None else cache.length
-        x = self.embed(idx, past)  # (B, T, C)
-        T = idx.size(1)
-        mask = causal_mask(T, past + T, idx.device) if T > 1 else None
+        past, lengths = (0, None) if cache is None else (cache.length, cache.lengths)
+        T, places = idx.size(1), None
+        mask = causal_mask(T, past + T, idx.device) if T > 1 else None  # (T, S)
+        if lengths is not None:  # each text has a past of its own, and its newest tokens stand behind that
+            places = lengths[:, None] + torch.arange(T, device=idx.device)  # (B, T)
+            mask = torch.arange(past + T, device=idx.device) <= places[:, None, :, None]  # (B, 1, T, S)
+        x = self.embed(idx, past, places)  # (B, T, C)
         for i, block in enumerate(self.blocks):
             x = block(x, mask=mask, cache=None if cache is None else cache.layers[i])  # (B, T, C)
         logits = self.head(self.norm(x))  # (B, T, V)
@@ -191,16 +223,21 @@ class GPT(nn.Module):
         exact = torch.promote_types(logits.dtype, torch.float32)
         return logits, cross_entropy(logits.to(exact), targets)
 
-    def embed(self, idx: Int[Tensor, "B T"], past: int = 0) -> Float[Tensor, "B T C"]:
-        """What each token is plus where it stands, counted from `past`: what enters the first block."""
+    def embed(
+        self, idx: Int[Tensor, "B T"], past: int = 0, places: Int[Tensor, "B T"] | None = None
+    ) -> Float[Tensor, "B T C"]:
+        """What each token is plus where it stands: what enters the first block.
+
+        Without `places` the tokens of all texts stand behind `past` others.
+        """
         check_ids(idx, past, self.config.block_size)
         try:
             tokens = self.token_embedding(idx)  # (B, T, C)
         except IndexError:
             ids, last = f"{idx.min()} to {idx.max()}", self.config.vocab_size - 1
             raise ValueError(f"ids run from {ids}, but the last token is {last}; use the model's tokenizer") from None
-        positions = torch.arange(past, past + idx.size(1), device=idx.device)  # (T,)
-        x = tokens + self.position_embedding(positions)  # (B, T, C)
+        table = self.position_embedding.weight
+        x = tokens + (table[past : past + idx.size(1)] if places is None else table[places])  # (B, T, C)
         return F.dropout(x, self.config.dropout, self.training)
 
 # %% ../notebooks/07_model.ipynb #fe9d88e5
