@@ -56,14 +56,8 @@ def fill(model: nn.Module, tensors: Mapping[str, Tensor]) -> None:
             tensor.copy_(tensors[name])
 
 
-def write_weights(path: Path, model: nn.Module) -> None:
-    """Write the weights of a model, each tensor once."""
-    with atomic_path(path) as partial:
-        partial.write_bytes(save({name: tensor.contiguous() for name, tensor in distinct_tensors(model).items()}))
-
-
 def read_weights(path: Path, model: nn.Module) -> None:
-    """Fill a model with what `write_weights` wrote."""
+    """Fill a model with the weights of a run."""
     if not path.is_file():
         raise FileNotFoundError(f"{path.parent} has no {path.name}: its training was stopped before a model was saved")
     try:
@@ -163,10 +157,12 @@ def write_log(folder: Path, history: Sequence[Mapping[str, Any]]) -> None:
 
 
 def write_model(folder: Path, model: GPT, training: Any, history: Sequence[Any], facts: Mapping[str, Any]) -> None:
-    """Write weights and the text that says how good they are; a stop in between leaves a text that does not say it."""
-    if (folder / MODEL).exists():
-        write_config(folder, model, training, [], facts)
-    write_weights(folder / MODEL, model)
+    """Write weights and the text that says how good they are, between which a stop leaves a text that does not say."""
+    path = folder / MODEL
+    with atomic_path(path) as partial:
+        partial.write_bytes(save({name: tensor.contiguous() for name, tensor in distinct_tensors(model).items()}))
+        if path.exists():
+            write_config(folder, model, training, [], facts)
     write_config(folder, model, training, history, facts)
 
 
@@ -334,8 +330,8 @@ class RunFolder:
             return
         if self.processes.leads:
             with self.writing():
-                write_config(self.folder, trainer.model, asdict(trainer.config), [], self.facts)
                 write_tokenizer(self.folder, self.tokenizer)
+                write_config(self.folder, trainer.model, asdict(trainer.config), [], self.facts)
         self.save_state(trainer)
 
     def go_on(self, trainer: "Trainer", state: dict[str, Any]) -> None:

@@ -11,19 +11,22 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
 import torch
-from jaxtyping import Float, Integer
+from jaxtyping import Float, Int, Integer
 from torch import Tensor, nn
-from tqdm.auto import tqdm
 
-from ._checks import check_fits, require, require_finite
+from ._bar import bar
+from ._checks import check_config, check_fits, enough_memory, require_finite
+from ._processes import ALONE, Processes, joined
 from ._run_folder import Progress, RunFolder, read_run, write_run
-from ._signals import interrupt_later
-from .data import document_starts, eval_batches, get_batch, pick_device
+from ._signals import interrupt_later, interrupts
+from ._speed import compiled
+from .data import document_starts, eval_batches, get_batch
 from .model import GPT
 
 # %% ../notebooks/08_training.ipynb #ef7723a0
@@ -201,7 +204,7 @@ class TrainConfig:
 
     epochs: float = 6.0  # one epoch sees as many tokens as the training text has
     max_steps: int | None = None  # if given, this many updates, whatever `epochs` says
-    batch_size: int = 16  # windows per forward pass: what fits into memory
+    batch_size: int = 16  # windows per forward pass: what fits into the memory of a process
     accumulation: int = 1  # forward passes per update: a larger batch without more memory
     optimizer: Literal["muon", "adamw"] = "muon"  # muon takes the matrices of the blocks, AdamW takes the rest or all
     lr: float = 1e-2  # the peak for AdamW: right for embeddings beside muon; for all weights try 1e-3
@@ -212,24 +215,18 @@ class TrainConfig:
     weight_decay: float = 0.2  # share of the learning rate by which matrices shrink in each update
     grad_clip: float = 1.0  # the longest gradient that is used as it is
     precision: Literal["float32", "bfloat16", "float16"] = "float32"  # of the products; the weights stay float32
+    compile: bool = False  # let torch compile the passes: a minute at the start, then faster steps
     device: str = "auto"  # auto: what GPTLIB_DEVICE says, else cuda if there is one, else cpu
     seed: int = 0  # of the windows and of dropout; the model has its own
     eval_every: int = 100  # updates from one evaluation to the next; where a run with a folder is saved, too
 
     def __post_init__(self) -> None:
-        require(self, "epochs lr muon_lr grad_clip", lambda v: 0 < v < math.inf, "a number above 0")
-        require(self, "batch_size accumulation eval_every", lambda v: v >= 1, "1 or more")
-        require(self, "max_steps", lambda v: v is None or v >= 1, "1 or more, or None")
-        require(self, "warmup_steps weight_decay seed", lambda v: 0 <= v < math.inf, "0 or more")
-        require(self, "min_lr", lambda v: 0 <= v <= 1, "a share of the peak, from 0 to 1")
-        require(self, "betas", lambda v: len(v) == 2 and all(0 <= b < 1 for b in v), "two shares, each below 1")
-        require(self, "optimizer", lambda v: v in ("muon", "adamw"), "muon or adamw")
-        require(self, "precision", lambda v: v in ("float32", "bfloat16", "float16"), "float32, bfloat16 or float16")
+        check_config(self)
 
 
-def updates_to_do(config: TrainConfig, n_tokens: int, block_size: int) -> int:
+def updates_to_do(config: TrainConfig, n_tokens: int, block_size: int, processes: int = 1) -> int:
     """How many updates a run makes: `max_steps`, or what `epochs` over a text of `n_tokens` comes to, at least 1."""
-    tokens_per_update = config.batch_size * config.accumulation * block_size
+    tokens_per_update = config.batch_size * config.accumulation * processes * block_size
     return config.max_steps or max(1, round(config.epochs * n_tokens / tokens_per_update))
 
 # %% ../notebooks/08_training.ipynb #bc068544
@@ -272,26 +269,44 @@ def load_run(run_dir: str | Path, device: str | torch.device = "cpu") -> tuple[G
 class Trainer:
     """One run, which `train` drives: model, optimizers, windows, and how far it is (lesson 08_training)."""
 
-    def __init__(self, model: GPT, train_tokens: Any, val_tokens: Any, config: TrainConfig, tokenizer: Any = None):
-        self.device = pick_device(None if config.device == "auto" else config.device)
+    def __init__(
+        self,
+        model: GPT,
+        train_tokens: Any,
+        val_tokens: Any,
+        config: TrainConfig,
+        tokenizer: Any = None,
+        processes: Processes = ALONE,
+    ):
+        self.device = processes.device(config.device)
         check_fits(model, [train_tokens, val_tokens], config.precision, self.device)
-        self.config, self.progress, T = config, Progress(), model.config.block_size
+        self.config, self.progress, self.processes, T = config, Progress(), processes, model.config.block_size
         self.train_tokens, self.val_tokens = train_tokens, val_tokens
         self.starts, self.val_starts = (window_starts(t, tokenizer, T) for t in (train_tokens, val_tokens))
-        self.total = updates_to_do(config, len(train_tokens), T)
+        self.total = updates_to_do(config, len(train_tokens), T, processes.count)
         self.gpus = [self.device] if self.device.type == "cuda" else []
-        self.tokens_per_update = config.batch_size * config.accumulation * T
+        self.tokens_per_update = config.batch_size * config.accumulation * processes.count * T
         self.model = model.to(self.device).train()
+        self.learner = processes.wrap(compiled(model, self.device) if config.compile else model)  # the same weights
         self.optimizers = make_optimizers(model, config)
         self.windows = torch.Generator().manual_seed(config.seed)
         self.scaler = torch.amp.GradScaler(self.device.type, enabled=config.precision == "float16")
 
-    def loss(self, windows: torch.Generator) -> Float[Tensor, ""]:
-        """The loss of one batch of training windows, computed in the precision of the configuration."""
-        c, T = self.config, self.model.config.block_size
-        x, y = get_batch(self.train_tokens, c.batch_size, T, starts=self.starts, generator=windows, device=self.device)
-        with torch.autocast(self.device.type, getattr(torch, c.precision), enabled=c.precision != "float32"):
-            return self.model(x, y)[1]
+    def batches(self, windows: torch.Generator) -> list[tuple[Tensor, Tensor, float]]:
+        """The batches of one update, each with the weight of its loss: its part of all the targets that count.
+
+        Every process draws for all of them, with the same generator, and keeps its own rows.
+        """
+        size, T = self.config.batch_size * self.processes.count, self.model.config.block_size
+        draw = partial(get_batch, self.train_tokens, size, T, starts=self.starts, generator=windows)
+        drawn = self.processes.own([draw() for _ in range(self.config.accumulation)])
+        return [(x.to(self.device), y.to(self.device), weight) for x, y, weight in drawn]
+
+    def loss(self, model: nn.Module, x: Int[Tensor, "B T"], y: Int[Tensor, "B T"]) -> Float[Tensor, ""]:
+        """The loss of a batch, computed in the precision of the configuration."""
+        precision = self.config.precision
+        with torch.autocast(self.device.type, getattr(torch, precision), enabled=precision != "float32"):
+            return model(x, y)[1]
 
     def rate(self, step: int, peak: float) -> float:
         """The learning rate of update number `step`, for an optimizer with this peak."""
@@ -304,39 +319,45 @@ class Trainer:
 
 # %% ../notebooks/08_training.ipynb #c2bfd15a
 def update_once(run: Trainer) -> None:
-    """One update: the gradients of `accumulation` batches, averaged and clipped, and a step of each optimizer."""
-    began, p, value = time.perf_counter(), run.progress, 0.0
+    """One update: the gradients of all batches, averaged and clipped, and a step of each optimizer."""
+    began, p, processes = time.perf_counter(), run.progress, run.processes
     run.model.zero_grad()
-    for _ in range(run.config.accumulation):
-        loss = run.loss(run.windows) / run.config.accumulation
-        run.scaler.scale(loss).backward()
-        value += loss.item()
-    require_finite("loss", value, p.step, p.losses)
+    batches, value = run.batches(run.windows), torch.zeros((), device=run.device)
+    for i, (x, y, weight) in enumerate(batches, start=1):
+        with processes.averaging(run.learner, now=i == len(batches)):
+            loss = run.loss(run.learner, x, y) * weight
+            run.scaler.scale(loss).backward()
+        value = value + loss.detach()
+    mean = require_finite("loss", processes.mean(value.item()), run)
     for optimizer in run.optimizers:
         run.scaler.unscale_(optimizer)
     p.grad_norm = clip_grad_norm(run.model.parameters(), run.config.grad_clip)
+    overflowed = run.scaler.is_enabled() and not p.grad_norm.isfinite()  # in float16: then none of them moves
     for optimizer in run.optimizers:
         for group in optimizer.param_groups:
             group["lr"] = run.rate(p.step, optimizer.defaults["lr"])
-        run.scaler.step(optimizer)
+        if not overflowed:
+            run.scaler.step(optimizer)
     run.scaler.update()
-    p.losses.append(value)
+    p.losses.append(mean)
     p.step, p.seconds = p.step + 1, p.seconds + time.perf_counter() - began
 
 # %% ../notebooks/08_training.ipynb #f00d6d43
 def add_record(run: Trainer) -> dict[str, float]:
-    """Evaluate, and add a record to the history. At step 0 it has the loss of the first batch, and no rate."""
+    """Evaluate, and add a record to the history. At step 0 it has the loss of the first batches, and no rate."""
     p, n_tokens = run.progress, run.tokens_per_update
     losses = p.losses
-    if not losses:  # nothing was trained yet: the first batch, from a generator of its own
+    if not losses:  # nothing was trained yet: the first batches, from a generator of their own
+        batches = run.batches(torch.Generator().manual_seed(run.config.seed))
         with evaluating(run.model), torch.no_grad():
-            losses = [run.loss(torch.Generator().manual_seed(run.config.seed)).item()]
-    val_loss = evaluate(run.model, run.val_tokens, starts=run.val_starts)
+            values = [run.loss(run.model, x, y).item() * weight for x, y, weight in batches]
+        losses = [run.processes.mean(sum(values))]
+    val_loss = run.processes.from_leader(lambda: evaluate(run.model, run.val_tokens, starts=run.val_starts))
     record = {
         "step": p.step,
         "tokens": p.step * n_tokens,
         "train_loss": sum(losses) / len(losses),
-        "val_loss": require_finite("validation loss", val_loss, p.step, losses),
+        "val_loss": require_finite("validation loss", val_loss, run),
         "lr": run.rate(p.step - 1, run.config.lr) if p.step else 0.0,
         "grad_norm": float(p.grad_norm),
         "tokens_per_second": len(p.losses) * n_tokens / p.seconds if p.losses else 0.0,
@@ -360,39 +381,35 @@ def train(
 ) -> list[dict[str, float]]:
     """Train a model in place and give back the history, one record per evaluation (lesson 08_training).
 
-    A record holds `step`, `tokens`, `train_loss` (the mean since the last record), `val_loss`, `lr` (of AdamW),
-    `grad_norm` (of the last update) and `tokens_per_second` (of training alone); the first one is of step 0, and
-    `on_eval(record)` is called with each. With a `tokenizer`, windows begin where documents begin. With a `run_dir`,
-    each evaluation saves the best model by `val_loss`, with `facts` in its `config.json`, and all that going on needs.
-    Ctrl-C waits for the update, saves and returns; the same call with `resume=True` goes on as if nothing had been, on
-    a CPU bit for bit. Length, `eval_every` and device may change then; the cosine is that of the new length.
+    `on_eval` is called with each record: `train_loss` is the mean since the last one, `val_loss` of all `val_tokens`,
+    `lr` AdamW's, `tokens_per_second` of training alone. With a `tokenizer`, windows begin where documents begin. With a
+    `run_dir`, each evaluation saves the best model, with `facts` in its `config.json`, and all that going on needs.
+    Ctrl-C or SIGTERM waits for the update, saves and returns; the same call with `resume=True` goes on as if nothing
+    had been, on a CPU bit for bit. Length, `eval_every`, device and `compile` may change then. Started by torchrun,
+    the processes of a run share its work, each with its own `batch_size`; the first one evaluates, reports and writes.
 
     The model ends in evaluation mode with its last weights, the global random state as it was. Raises `ValueError` for
-    a `run_dir` without a tokenizer or with a run in it and what does not fit, `FileNotFoundError` if there is nothing
-    to go on from, and `FloatingPointError` if the loss is no number any more.
+    what does not fit, `FileNotFoundError` if there is nothing to go on from, `FloatingPointError` if the loss is no
+    number any more, and `MemoryError`, `OSError` or `ConnectionError` if memory, the folder or a process gives out.
     """
-    run = RunFolder(run_dir, tokenizer, resume, facts)
-    trainer = Trainer(model, train_tokens, val_tokens, config, tokenizer)
-    bar = tqdm(total=trainer.total * trainer.tokens_per_update, unit=" tokens", unit_scale=True, disable=not progress)
-    with torch.random.fork_rng(trainer.gpus), interrupt_later() as interrupted, bar:
-        torch.manual_seed(config.seed)
-        run.begin(trainer)
-        bar.update(trainer.progress.step * trainer.tokens_per_update)
-        while True:
-            if trainer.due():
-                record = add_record(trainer)
-                run.save(trainer)
-                try:
-                    with torch.random.fork_rng(trainer.gpus):  # whatever it draws, training goes on as without it
-                        (on_eval or dict)(record)
-                except KeyboardInterrupt:
+    with joined() as processes, RunFolder(run_dir, tokenizer, resume, facts, processes) as run:
+        trainer, stop = Trainer(model, train_tokens, val_tokens, config, tokenizer, processes), False
+        gpus, showing = trainer.gpus, bar(trainer, progress)
+        with enough_memory(trainer), torch.random.fork_rng(gpus), interrupt_later() as interrupted, showing as show:
+            torch.manual_seed(config.seed + processes.rank)
+            run.begin(trainer)
+            while True:
+                show()
+                if trainer.due():
+                    record = add_record(trainer)
+                    run.save(trainer)
+                    with torch.random.fork_rng(gpus):  # whatever it draws, training goes on as without it
+                        stop = processes.leads and on_eval is not None and interrupts(on_eval, record)
+                if trainer.progress.step == trainer.total:
                     break
-            if trainer.progress.step == trainer.total or interrupted():
-                break
-            update_once(trainer)
-            bar.set_postfix_str(f"loss {trainer.progress.losses[-1]:.3f}", refresh=False)
-            bar.update(trainer.tokens_per_update)
-        if interrupted():
-            run.save_state(trainer)
+                if processes.any_stops(stop or interrupted()):
+                    run.save_state(trainer)
+                    break
+                update_once(trainer)
     model.eval()
     return trainer.progress.history
