@@ -120,7 +120,7 @@ class MultiHeadAttention(nn.Module):
         `mask` is true where a query may look and fits (B, H, T, S) by broadcasting: (T, S) for all texts alike,
         (B, 1, T, S) for each text its own. Without a mask every token sees every token.
         """
-        q, k, v = (split_heads(t, self.n_head) for t in self.project(x, context))  # (B, H, T, D), twice (B, H, P, D)
+        q, k, v = self.project(x, context)  # (B, H, T, D), twice (B, H, P, D)
         if cache is not None:
             k, v = cache.append(k, v)  # (B, H, S, D) each
         dropout = self.dropout if self.training else 0.0
@@ -129,18 +129,20 @@ class MultiHeadAttention(nn.Module):
         else:
             mixed, weights = scaled_dot_product_attention(q, k, v, mask, dropout=dropout, return_weights=True)
             self.seen.update(q=q, k=k, v=v, weights=weights)
-        return F.dropout(self.out(merge_heads(mixed)), dropout)  # (B, T, C)
+        out = self.out(merge_heads(mixed))  # (B, T, C)
+        return F.dropout(out, dropout) if dropout else out
 
     def project(
         self, x: Float[Tensor, "B T C"], context: Float[Tensor, "B P C"] | None = None
-    ) -> tuple[Float[Tensor, "B T C"], Float[Tensor, "B P C"], Float[Tensor, "B P C"]]:
-        """Queries of `x`, keys and values of `context` (of `x` if there is none), all heads side by side."""
+    ) -> tuple[Float[Tensor, "B H T D"], Float[Tensor, "B H P D"], Float[Tensor, "B H P D"]]:
+        """Queries of `x`, keys and values of `context` (of `x` if there is none), by heads."""
         C = self.out.in_features
         for name, t in (("x", x), ("context", context)):
             if t is not None and (t.dim() != 3 or t.size(-1) != C):
                 raise ValueError(f"{name} has shape {tuple(t.shape)}, but this attention needs (batch, positions, {C})")
         if context is None:
-            return self.qkv(x).chunk(3, dim=-1)
+            return split_heads(self.qkv(x), 3 * self.n_head).chunk(3, dim=1)
         to_q, to_kv = self.qkv.weight.split([C, 2 * C])
         bias_q, bias_kv = (None, None) if self.qkv.bias is None else self.qkv.bias.split([C, 2 * C])
-        return F.linear(x, to_q, bias_q), *F.linear(context, to_kv, bias_kv).chunk(2, dim=-1)
+        q, kv = F.linear(x, to_q, bias_q), F.linear(context, to_kv, bias_kv)  # (B, T, C), (B, P, 2C)
+        return split_heads(q, self.n_head), *split_heads(kv, 2 * self.n_head).chunk(2, dim=1)

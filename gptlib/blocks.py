@@ -46,10 +46,11 @@ class LayerNorm(nn.Module):
         self.eps = eps
 
     def forward(self, x: Float[Tensor, "... C"]) -> Float[Tensor, "... C"]:
-        if x.shape[-1:] != self.weight.shape:
-            n_embd = self.weight.numel()
+        weight = self.weight
+        if x.shape[-1:] != weight.shape:
+            n_embd = weight.numel()
             raise ValueError(f"the input has shape {tuple(x.shape)}, but this LayerNorm needs {n_embd} channels last")
-        return F.layer_norm(x, self.weight.shape, self.weight, self.bias, self.eps)
+        return F.layer_norm(x, weight.shape, weight, self.bias, self.eps)
 
 # %% ../notebooks/06_blocks.ipynb #f5124eb1
 def _check_choice(name: str, value: str, choices: tuple[str, ...]) -> None:
@@ -88,7 +89,8 @@ class MLP(nn.Module):
 
     def forward(self, x: Float[Tensor, "... C"]) -> Float[Tensor, "... C"]:
         hidden = F.gelu(self.up(x), approximate=self.approximate)  # (..., 4C)
-        return F.dropout(self.down(hidden), self.dropout, self.training)  # (..., C)
+        out = self.down(hidden)  # (..., C)
+        return F.dropout(out, self.dropout) if self.training else out
 
 # %% ../notebooks/06_blocks.ipynb #80f07439
 class Block(nn.Module):

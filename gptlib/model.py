@@ -132,8 +132,8 @@ class LayerCache:
         end = self.length + T
         if end > self.size:
             raise ValueError(f"{end} positions do not fit into a cache of {self.size}; start a new one")
-        if self.k is None or self.v is None:  # zeros: a place that is masked and not yet written must not hold a NaN
-            self.k, self.v = k.new_zeros(B, H, self.size, D), v.new_zeros(B, H, self.size, D)
+        if self.k is None or self.v is None:
+            self.k, self.v = k.new_empty(B, H, self.size, D), v.new_empty(B, H, self.size, D)
         if self.k.size(0) != B:
             raise ValueError(f"the cache holds {self.k.size(0)} texts, but {B} go on; start a new one for them")
         if self.lengths is None:
@@ -171,6 +171,8 @@ class KVCache:
             raise ValueError(f"lengths are {lengths.tolist()}; give numbers from 1 to the {self.length} positions read")
         for layer in self.layers:
             layer.lengths, layer.length = lengths, int(lengths.max())
+            for buffer in (layer.k, layer.v):  # nobody looks at a place that is not yet written, but 0 times NaN is NaN
+                buffer[:, :, layer.length :] = 0
 
     def keep(self, rows: Int[Tensor, " N"]) -> None:
         """Go on with these texts only, in this order."""
@@ -209,6 +211,7 @@ class GPT(nn.Module):
         self, idx: Int[Tensor, "B T"], targets: Int[Tensor, "B T"] | None = None, cache: KVCache | None = None
     ) -> Float[Tensor, "B T V"] | tuple[Float[Tensor, "B T V"], Float[Tensor, ""]]:
         past, lengths = (0, None) if cache is None else (cache.length, cache.lengths)
+        check_ids(idx, past, self.config.block_size)
         T, places = idx.size(1), None
         mask = causal_mask(T, past + T, idx.device) if T > 1 else None  # (T, S)
         if lengths is not None:  # each text has a past of its own, and its newest tokens stand behind that
@@ -230,7 +233,6 @@ class GPT(nn.Module):
 
         Without `places` the tokens of all texts stand behind `past` others.
         """
-        check_ids(idx, past, self.config.block_size)
         try:
             tokens = self.token_embedding(idx)  # (B, T, C)
         except IndexError:
