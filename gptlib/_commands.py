@@ -4,6 +4,7 @@ Every field of the dataclasses below, of `GPTConfig` and of `TrainConfig` is a f
 defaults and comments from them.
 """
 
+import dataclasses
 import hashlib
 import json
 import math
@@ -15,6 +16,7 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field, replace
 from datetime import datetime
 from importlib.metadata import PackageNotFoundError, version
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -24,9 +26,13 @@ import tyro
 
 from gptlib import __version__
 from gptlib._files import write_json
+from gptlib._n_best import n_best
 from gptlib._prepare import is_prepared, read_prepared
+from gptlib._presets import preset
+from gptlib._processes import Processes, joined
 from gptlib._run_folder import read_config
 from gptlib._runs import RUNS, find_run, label, load, shipped
+from gptlib._speed import peak
 from gptlib.data import documents, encode_text, load_text, open_tokens, pick_device, split_text
 from gptlib.language import bits_per_byte, perplexity
 from gptlib.model import GPT, GPTConfig, count_parameters, flops_per_token
@@ -55,6 +61,8 @@ class TrainFlags(TrainConfig):
 class Train:
     """Train a GPT on a text, from raw characters to a run folder that can write."""
 
+    preset: str | None = None
+    """settings to begin with, which other flags change: plain, nanoGPT's recipe for a CPU"""
     data_path: str = "tales"
     """a text file in UTF-8, a gzip or a folder of .txt; a folder that `gptlib prepare` made; tales, pydocs or
     tinyshakespeare"""
@@ -64,26 +72,44 @@ class Train:
     """where the run goes; by default a new folder below runs/"""
     resume: bool = False
     """go on with the run in run_dir, or with the newest one"""
+    tensorboard: bool = False
+    """also write what TensorBoard reads into the run folder"""
     model: tyro.conf.OmitArgPrefixes[ModelFlags] = field(default_factory=ModelFlags)
     training: tyro.conf.OmitArgPrefixes[TrainFlags] = field(default_factory=TrainFlags)
 
 
 @dataclass(frozen=True)
 class Generate:
-    """Write on from a prompt, token by token."""
+    """Write on from a prompt, token by token, or find the likeliest ways to go on."""
 
-    prompt: str
+    prompt: str | None = None
     """how the text begins"""
+    prompt_file: Path | None = None
+    """a text to go on with in its style; --prompt, if given too, follows it"""
     run: Path | None = None
     """a run folder; by default the newest below runs/, or else the model that ships with gptlib"""
     max_new_tokens: int = 200
     """stop after so many tokens, if the text has not ended before"""
-    temperature: float = 0.8
-    """0 takes the likeliest token each time, 1 draws as the model was trained, more is wilder"""
+    min_new_tokens: int = 0
+    """neither end nor look for a stop in the first so many tokens"""
+    stop: tyro.conf.UseAppendAction[tuple[str, ...]] = ()
+    """end in front of this text; may be given several times"""
+    forbid: tuple[str, ...] = ()
+    """texts that must not be written, not even inside a word"""
+    require: tuple[str, ...] = ()
+    """texts that must be written: the likeliest way is searched for, as with --n_best"""
+    n_best: int | None = None
+    """print so many of the best continuations with their log-probabilities, instead of drawing one"""
+    length_power: float = 1.0
+    """with --n_best: 1 ranks by the mean log-probability of a token, 0 by that of the whole text"""
+    temperature: float | None = None
+    """0 takes the likeliest token each time, 1 draws as the model was trained, more is wilder; by default 0.8"""
     top_k: int | None = None
     """draw among this many likeliest tokens"""
     top_p: float | None = None
     """draw among the likeliest tokens that together have this probability"""
+    repetition_penalty: float = 1.0
+    """above 1, tokens that are in the text already become less likely"""
     seed: int | None = None
     """the same seed writes the same text"""
     device: str = "auto"
@@ -214,18 +240,49 @@ def kept_tokenizer(args: Train, run_dir: Path) -> Tokenizer:
     return kept
 
 
+def from_preset(args: Train) -> Train:
+    """The flags of a preset; an explicit number of epochs is not overruled by its number of updates."""
+    fields = preset(args.preset)
+    if args.training.epochs != TrainFlags().epochs:
+        fields.pop("max_steps", None)
+    model, training = (
+        {f.name: fields.pop(f.name) for f in dataclasses.fields(kind) if f.name in fields}
+        for kind in (GPTConfig, TrainConfig)
+    )
+    return Train(preset=args.preset, model=ModelFlags(**model), training=TrainFlags(**training), **fields)
+
+
 def run_train(args: Train) -> None:
+    with joined() as processes:
+        go_on = train_together(args, processes)
+    if go_on:
+        sys.exit(130)
+
+
+def train_together(args: Train, processes: Processes) -> bool:
+    """Train; only the leading process prints and measures. Gives back whether the run was stopped and can go on."""
     config, plan = GPTConfig(**asdict(args.model)), TrainConfig(**asdict(args.training))
-    run_dir, kept = args.run_dir or RUNS / datetime.now().strftime("%Y%m%d-%H%M%S"), None
+    now = RUNS / datetime.now().strftime("%Y%m%d-%H%M%S")
+    run_dir, kept = processes.from_leader(lambda: args.run_dir or now), None
     if args.resume:
         kept = kept_tokenizer(args, run_dir)
         plan = resumed_plan(plan, as_begun(args).training)
-    tokenizer, parts, about_text = find_texts(args, kept)
+    tokenizer, parts, about_text = share_texts(args, kept, processes)
     config = replace(config, vocab_size=tokenizer.vocab_size)
     train_tokens, val_tokens = parts["train"].tokens, parts["val"].tokens
     torch.manual_seed(plan.seed)
     model = GPT(config)
-    print_expectations(args.data_path, plan, model, tokenizer, train_tokens, val_tokens, run_dir)
+    total = updates_to_do(plan, len(train_tokens), config.block_size, processes.count)
+    fastest = processes.mean(peak(processes.device(plan.device), plan.precision)) * processes.count
+    if processes.leads:
+        print_expectations(args.data_path, plan, model, tokenizer, train_tokens, val_tokens, processes, fastest)
+        print(f"run folder  {run_dir}", flush=True)
+    seen: list[dict[str, float]] = []
+    watchers = [seen.append]
+    if args.tensorboard and processes.leads:
+        from gptlib._watch import tensorboard
+
+        watchers.append(tensorboard(run_dir))
     began = time.perf_counter()
     history = train(
         model,
@@ -235,21 +292,44 @@ def run_train(args: Train) -> None:
         tokenizer=tokenizer,
         run_dir=run_dir,
         resume=args.resume,
+        on_eval=lambda record: [watch(record) for watch in watchers],
         progress=True,
         facts={"data_path": args.data_path, **about_text},
     )
-    seconds = time.perf_counter() - began
-    if history[-1]["step"] < updates_to_do(plan, len(train_tokens), config.block_size):
-        go_on = f"gptlib train --resume --run_dir {shlex.quote(str(run_dir))}"
-        print(f"\nstopped by a signal and saved; go on with: {go_on}", file=sys.stderr)
-        sys.exit(130)
-    best, _ = load_run(run_dir, device=device_of(plan.device))
+    seconds, stopped = time.perf_counter() - began, history[-1]["step"] < total
+    if not processes.leads:
+        return stopped
+    print_speed(history, len(seen), flops_per_token(config), fastest)
+    if stopped:
+        program = f"torchrun --nproc_per_node={processes.count} -m gptlib" if processes.together else "gptlib"
+        go_on = f"{program} train --resume --run_dir {shlex.quote(str(run_dir))}"
+        print(f"stopped by a signal and saved; go on with: {go_on}", file=sys.stderr)
+        return True
+    best, _ = load_run(run_dir, device=processes.device(plan.device))
     result = measure(best, tokenizer, parts["val"], is_tales=args.data_path == "tales")
     add_facts(run_dir, evaluation=result)
-    print(f"\ntrained for {seconds:.0f} s; the validation text: {in_words(result)}")
+    print(f"trained for {seconds:.0f} s; the validation text: {in_words(result)}")
     val_begins = tokenizer.decode(val_tokens[:100].tolist()).replace(END_OF_TEXT, "")
     opening = " ".join(val_begins.split()[:4])
     print(f'the run is in {run_dir}; try: gptlib generate --prompt "{opening}"')
+    return False
+
+
+def share_texts(args: Train, kept: Tokenizer | None, processes: Processes) -> tuple[Tokenizer, dict[str, Part], Any]:
+    """What `find_texts` finds; the leading process comes first, so that one downloads and learns the tokenizer."""
+    found = find_texts(args, kept) if processes.leads else None
+    tokenizer = processes.from_leader(lambda: found[0])
+    return found or find_texts(args, tokenizer)
+
+
+def print_speed(history: Sequence[dict[str, float]], n_seen: int, flops: int, fastest: float) -> None:
+    """The tokens per second up to the last `n_seen` records, and the share of the measured peak that their work is."""
+    spans = [(b["tokens"] - a["tokens"], b["tokens_per_second"]) for a, b in pairwise(history)]
+    spans = spans[max(0, len(spans) - n_seen) :]
+    if spans:
+        speed = sum(tokens for tokens, _ in spans) / sum(tokens / speed for tokens, speed in spans)
+        share = f"{speed * flops / fastest:.0%} of the peak (model FLOPs utilisation)"
+        print(f"\nspeed       {speed:,.0f} tokens/s, {share}")
 
 
 def print_expectations(
@@ -259,22 +339,25 @@ def print_expectations(
     tokenizer: Tokenizer,
     train_tokens: np.ndarray,
     val_tokens: np.ndarray,
-    run_dir: Path,
+    processes: Processes,
+    fastest: float,
 ) -> None:
-    c, t = model.config, plan
-    updates = updates_to_do(t, len(train_tokens), c.block_size)
-    per_update = t.batch_size * t.accumulation * c.block_size
+    """What is about to be done, and how long it takes at the least if nothing but products took time."""
+    c, t, n = model.config, plan, processes.count
+    updates = updates_to_do(t, len(train_tokens), c.block_size, n)
+    per_update = t.batch_size * t.accumulation * n * c.block_size
     by_document = window_starts(train_tokens, tokenizer, c.block_size) is not None
     windows = "from the beginning of each document" if by_document else "from anywhere"
     epoch = len(train_tokens) / per_update
     sizes = f"{c.n_layer} layers, {c.n_head} heads, {c.n_embd} channels, context {c.block_size}"
-    work = flops_per_token(c) * per_update * updates / 1e12
+    work, where = flops_per_token(c) * per_update * updates, processes.device(t.device)
+    each = f", {n} processes" if processes.together else ""
     print(f"text        {data_path}: {len(train_tokens):,} tokens to train on, {len(val_tokens):,} held back")
     print(f"model       {count_parameters(model):,} parameters: {sizes}, vocabulary {c.vocab_size:,}")
     print(f"updates     {updates:,} of {per_update:,} tokens each, {epoch:,.0f} to an epoch; windows {windows}")
-    print(f"work        {work:,.1f} TFLOP on {device_of(t.device)}, {t.precision}")
+    print(f"work        {work / 1e12:,.1f} TFLOP on {where}, {t.precision}{each}")
+    print(f"peak        {fastest / 1e9:,.0f} GFLOP/s in large products: {work / fastest:,.0f} s at the least")
     print(f"loss        begins near ln {c.vocab_size:,} = {math.log(c.vocab_size):.2f}")
-    print(f"run folder  {run_dir}", flush=True)
 
 
 # ---- eval ------------------------------------------------------------------------------------------------------------
@@ -342,9 +425,23 @@ def add_facts(run_dir: Path, **facts: Any) -> None:
 
 
 def run_generate(args: Generate) -> None:
+    before = read_prompt(args)
+    search = args.n_best is not None or bool(args.require)
+    if search:
+        refuse_drawing(args)
     run_dir = find_run(args.run)
     model, tokenizer = load(run_dir, device=device_of(args.device))
     print(f"[{label(run_dir)}]", file=sys.stderr, flush=True)
+    shown = args.prompt or ""
+    conditions = {"stop": args.stop, "min_new_tokens": args.min_new_tokens, "forbid": args.forbid}
+    if search:
+        wanted = {"require": args.require, "length_power": args.length_power}
+        n = 1 if args.n_best is None else args.n_best
+        for text, total, ids in n_best(
+            model, tokenizer, before + shown, n, args.max_new_tokens, **wanted, **conditions
+        ):
+            print(f"log-probability {total:.2f}, {total / max(1, len(ids)):.2f} per token\n{shown}{text}\n", flush=True)
+        return
     generator = torch.Generator()
     if args.seed is None:
         generator.seed()
@@ -353,17 +450,39 @@ def run_generate(args: Generate) -> None:
     pieces = stream(
         model,
         tokenizer,
-        args.prompt,
+        before + shown,
         args.max_new_tokens,
-        temperature=args.temperature,
+        temperature=0.8 if args.temperature is None else args.temperature,
         top_k=args.top_k,
         top_p=args.top_p,
+        repetition_penalty=args.repetition_penalty,
         generator=generator,
+        **conditions,
     )
-    print(args.prompt, end="", flush=True)
+    print(shown, end="", flush=True)
     for piece in pieces:
         print(piece, end="", flush=True)
     print()
+
+
+def read_prompt(args: Generate) -> str:
+    """The text of the prompt file, or nothing; `ValueError` if there is nothing at all to go on from."""
+    if args.prompt_file is not None:
+        return "\n".join(documents(load_text(args.prompt_file)))
+    if args.prompt is None:
+        raise ValueError('there is nothing to go on from: give --prompt "Once upon a time", or --prompt_file PATH')
+    return ""
+
+
+def refuse_drawing(args: Generate) -> None:
+    """`ValueError` for flags that mean nothing where nothing is drawn."""
+    unset = {"temperature": None, "top_k": None, "top_p": None, "seed": None, "repetition_penalty": 1.0}
+    for name, value in unset.items():
+        if getattr(args, name) != value:
+            raise ValueError(
+                f"--{name} is {getattr(args, name)}, but --n_best and --require look for the likeliest text and draw "
+                f"nothing: leave it out"
+            )
 
 
 # ---- info and doctor -------------------------------------------------------------------------------------------------

@@ -4,13 +4,14 @@ The small values here always travel between the CPUs, also where the gradients t
 a GPU to learn whether somebody pressed Ctrl-C, and a process that is gone is noticed at once.
 """
 
+import io
 import os
 import re
 import signal
 import sys
 import threading
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextlib import AbstractContextManager, contextmanager, nullcontext, redirect_stderr, redirect_stdout
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any, TypeVar
@@ -88,12 +89,6 @@ class Processes:
         box = [make() if self.leads else None]
         dist.broadcast_object_list(box, src=0)
         return box[0]
-
-    def leader_first(self, make: Callable[[], T]) -> T:
-        """What each makes for itself, the leading one before the others: then a download happens once."""
-        made = make() if self.leads else None
-        self.from_leader(lambda: None)
-        return made if self.leads else make()
 
     def gather(self, value: T) -> list[T]:
         """The value of every process, in their order."""
@@ -212,3 +207,14 @@ def last_words(store: Any, seconds: float = LAST_WORDS) -> Iterator[None]:
         os.close(write)  # the thread reads an end
         listener.join()
         os.close(read)
+
+
+def told_once(make: Callable[[], T]) -> T:
+    """What all processes make alike before they meet: if it cannot be made, the first one alone says so."""
+    if not os.environ.keys() >= LAUNCHED or os.environ["RANK"] == "0":
+        return make()
+    try:
+        with redirect_stdout(io.StringIO()), redirect_stderr(io.StringIO()):
+            return make()
+    except Exception:
+        sys.exit(2)

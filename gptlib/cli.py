@@ -91,11 +91,22 @@ def main(argv: list[str] | None = None) -> None:
 def run_command(argv: list[str]) -> None:
     """Run a command that needs a model, or show what commands there are."""
     from gptlib import _commands as c
+    from gptlib._processes import told_once
+
+    args = told_once(lambda: read_flags(argv))
+    c.RUN[type(args)](args)
+
+
+def read_flags(argv: list[str]) -> Any:
+    """A command with its flags; what is not said comes from a preset, or from the run that goes on."""
+    from gptlib import _commands as c
 
     args = parse(argv, c.Train())
     if isinstance(args, c.Train) and args.resume:
-        args = parse(argv, c.as_begun(args))
-    c.RUN[type(args)](args)
+        return parse(argv, c.as_begun(args))
+    if isinstance(args, c.Train) and args.preset:
+        return parse(argv, c.from_preset(args))
+    return args
 
 
 def parse(argv: list[str], train: Any) -> Any:
