@@ -52,7 +52,10 @@ def write_json(path: str | Path, value: Any) -> None:
 def alone(folder: Path, sentence: str) -> Iterator[None]:
     """`ValueError` with this sentence if another process holds the folder; the lock ends with its process."""
     name = hashlib.sha256(str(folder.resolve()).encode()).hexdigest()[:16]
-    with (Path(gettempdir()) / f"gptlib-{name}.lock").open("w") as file:
+    path = Path(gettempdir()) / f"gptlib-{name}.lock"
+    if not path.exists():
+        path.touch()
+    with path.open("rb") as file:  # for reading alone, so that it may be another user's
         try:
             import fcntl
 
