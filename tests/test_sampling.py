@@ -1,8 +1,10 @@
 """gptlib.sampling: which token is taken, how a text goes on, and what the model is asked about it."""
 
 import math
+import shutil
 from collections.abc import Sequence
 from itertools import combinations
+from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
@@ -18,7 +20,10 @@ from gptlib.sampling import (
     draw,
     filter_logits,
     generate,
+    generate_each,
     last_logits,
+    lay_out_for_writing,
+    next_logits_of_each,
     recall,
     stream,
     surprise,
@@ -26,6 +31,7 @@ from gptlib.sampling import (
     writes_span,
 )
 from gptlib.tokenizer import END_OF_TEXT, BPETokenizer, CharTokenizer, Tokenizer
+from gptlib.training import TrainConfig, load_run, make_optimizers, save_run
 
 Case = tuple[Tensor, float, int | None, float | None]
 
@@ -242,6 +248,204 @@ def test_the_same_text_with_and_without_the_cache(T: int, settings: dict[str, fl
     cached, plain = (generate(model, idx, 25, generator=seeded(2), use_cache=u, **settings) for u in (True, False))
     assert cached.shape == (3, T + 25)
     assert torch.equal(cached, plain)
+
+
+# ---- prompts of different lengths
+
+LENGTHS = st.lists(st.integers(1, 30), min_size=1, max_size=5)  # the context is 9
+
+
+def texts_of(lengths: Sequence[int], seed: int = 0) -> list[list[int]]:
+    generator = seeded(seed)
+    return [torch.randint(23, (n,), generator=generator).tolist() for n in lengths]
+
+
+def filled_up(texts: Sequence[Sequence[int]], fill: int | None = None) -> Tensor:
+    """The texts as rows; behind their ends one id, or random ones."""
+    T = max(map(len, texts))
+    rows = (
+        torch.randint(23, (len(texts), T), generator=seeded(99)) if fill is None else torch.full((len(texts), T), fill)
+    )
+    for row, text in zip(rows, texts, strict=True):
+        row[: len(text)] = torch.tensor(text)
+    return rows
+
+
+@given(st.lists(st.integers(1, 7), min_size=1, max_size=5), st.integers(0, 9))
+@example([1, 7, 3], 0)
+@example([7, 1, 1, 6], 1)
+def test_texts_of_different_lengths_share_a_cache_and_no_logit_moves(lengths: list[int], seed: int) -> None:
+    """Bugs: a place counted from the longest text; a mask off by one; a row's key written into another row or place.
+
+    Compared at every position with each text read alone and without a cache; what fills the rows up is random.
+    """
+    model, texts = small_model(block_size=12), texts_of(lengths, seed)
+    cache, more = KVCache(model.config), torch.randint(23, (len(texts), 5), generator=seeded(seed + 1))
+    with torch.no_grad():
+        first = model(filled_up(texts), cache=cache)
+        cache.trim(torch.tensor(lengths))
+        steps = [model(more[:, a:b], cache=cache) for a, b in ((0, 1), (1, 2), (2, 5))]  # one by one, and three at once
+        for b, text in enumerate(texts):
+            alone = model(torch.tensor([[*text, *more[b].tolist()]]))[0]
+            together = torch.cat([first[b, : len(text)], *(step[b] for step in steps)])
+            torch.testing.assert_close(together, alone, atol=1e-5, rtol=1e-5)
+    assert cache.lengths.tolist() == [n + 5 for n in lengths] and cache.length == max(lengths) + 5
+
+
+def test_what_fills_a_row_up_changes_not_one_bit() -> None:
+    """Bug: the key of a filler is looked at, by its own text or by another."""
+    model, texts = small_model(block_size=12), texts_of([2, 7, 5])
+    answers = []
+    for fill in (None, 0, 22):
+        cache = KVCache(model.config)
+        with torch.no_grad():
+            model(filled_up(texts, fill), cache=cache)
+            cache.trim(torch.tensor([2, 7, 5]))
+            answers.append(torch.cat([model(torch.full((3, 1), i), cache=cache) for i in range(5)], dim=1))
+    assert torch.equal(answers[0], answers[1]) and torch.equal(answers[0], answers[2])
+
+
+def test_a_place_that_no_one_wrote_holds_no_nan() -> None:
+    """Bug: `new_empty` hands out old memory, and a weight of 0 times NaN is NaN."""
+    model, texts = small_model(block_size=12), texts_of([2, 7, 5])
+    cache = KVCache(model.config)
+    with torch.no_grad():
+        model(filled_up(texts), cache=cache)
+        for layer in cache.layers:
+            layer.k[:, :, 7:], layer.v[:, :, 7:] = math.nan, math.nan  # what old memory may hold
+        cache.trim(torch.tensor([2, 7, 5]))
+        for i in range(5):
+            assert model(torch.full((3, 1), i), cache=cache).isfinite().all()
+
+
+def test_rows_that_leave_the_cache_and_change_places() -> None:
+    model, texts = small_model(block_size=12), texts_of([2, 7, 5, 1])
+    order = [2, 0, 3]
+    for trimmed in (True, False):
+        whole = texts if trimmed else [text[:1] for text in texts]
+        cache = KVCache(model.config)
+        with torch.no_grad():
+            model(filled_up(whole), cache=cache)
+            if trimmed:
+                cache.trim(torch.tensor(list(map(len, whole))))
+            cache.keep(torch.tensor(order))
+            got = model(torch.tensor([[3], [4], [5]]), cache=cache)[:, -1]
+            alone = [model(torch.tensor([[*whole[b], i]]))[0, -1] for b, i in zip(order, (3, 4, 5), strict=True)]
+        torch.testing.assert_close(got, torch.stack(alone), atol=1e-5, rtol=1e-5)
+        assert cache.length == (6 if trimmed else 2)
+
+
+@given(LENGTHS, st.booleans(), st.integers(0, 9))
+@example([9, 8, 10, 1, 25], True, 0)
+@example([3, 3, 3], True, 0)  # equal lengths: no masks, and rows in their places
+def test_each_text_goes_on_as_if_it_were_alone(lengths: list[int], use_cache: bool, seed: int) -> None:
+    """Bugs: rows mixed up when one outgrows the context; a window one token too short or too long; a wrong place."""
+    model, prompts = small_model(), texts_of(lengths, seed)
+    together = generate_each(model, prompts, 15, temperature=0, use_cache=use_cache)
+    alone = [generate(model, torch.tensor([ids]), 15, temperature=0, use_cache=False)[0].tolist() for ids in prompts]
+    assert together == alone
+
+
+@given(LENGTHS, st.sampled_from([{}, {"temperature": 0.8, "top_k": 7}, {"top_p": 0.8}, {"stop": (1, 2, 3, 4)}]))
+@example([9, 8, 10, 1, 25], {"stop": (1, 2, 3, 4, 5, 6, 7)})
+def test_different_lengths_draw_the_same_with_and_without_the_cache(lengths: list[int], settings: dict) -> None:
+    """Bug: the order of the rows, and with it their draws, depends on who is in the cache."""
+    model, prompts = small_model(), texts_of(lengths)
+    cached, plain = (
+        generate_each(model, prompts, 15, generator=seeded(3), use_cache=u, **settings) for u in (True, False)
+    )
+    assert cached == plain
+    if len(set(lengths)) == 1 and "stop" not in settings:
+        assert cached == generate(model, torch.tensor(prompts), 15, generator=seeded(3), **settings).tolist()
+
+
+@pytest.mark.parametrize("use_cache", [True, False])
+def test_each_text_ends_with_its_own_stop(use_cache: bool) -> None:
+    """Bugs: one stop ends all; a stop in the prompt counts; fillers behind the stop come back."""
+    prompts, model = [[0], [9, 3], [4, 4, 5], [2] * 20], successor_model(10)
+    model.forward = lambda idx, targets=None, cache=None: model.table[idx]
+    went_on = generate_each(model, prompts, 3, stop=4, use_cache=False)
+    assert went_on == [[0, 1, 2, 3], [9, 3, 4], [4, 4, 5, 6, 7, 8], [2] * 20 + [3, 4]]
+    real = small_model()
+    free = generate_each(real, texts_of([2, 12, 5]), 20, temperature=0)
+    stop = free[1][15]
+    stopped = generate_each(real, texts_of([2, 12, 5]), 20, temperature=0, stop=stop, use_cache=use_cache)
+    for text, whole, n in zip(stopped, free, (2, 12, 5), strict=True):
+        assert text == whole[: n + whole[n:].index(stop) + 1] if stop in whole[n:] else whole
+
+
+def test_a_text_that_has_ended_is_read_no_more() -> None:
+    model, sizes = small_model(block_size=30), []
+    free = generate_each(model, texts_of([2, 6, 4]), 10, temperature=0)
+    stop = free[1][9]  # the second text ends with its fourth new token, or earlier
+    model.register_forward_pre_hook(lambda _, args: sizes.append(tuple(args[0].shape)))
+    out = generate_each(model, texts_of([2, 6, 4]), 10, temperature=0, stop=stop)
+    new = sorted(len(text) - n for text, n in zip(out, (2, 6, 4), strict=True))
+    assert sizes[0] == (3, 6) and sizes[1:] == [(sum(n > t for n in new), 1) for t in range(1, new[-1])]
+    assert new[0] <= 4
+
+
+def test_no_prompts_and_nothing_new() -> None:
+    model = small_model()
+    assert generate_each(model, [], 5) == []
+    assert generate_each(model, [[1], (2, 3)], 0) == [[1], [2, 3]]
+    assert len(next_logits_of_each(model, [[1], [2, 3]])) == 2
+
+
+def test_generate_each_leaves_the_mode_and_its_arguments_as_they_were() -> None:
+    model, prompts = small_model(dropout=0.5).train(), texts_of([2, 12])
+    before = [list(ids) for ids in prompts]
+    first, second = (generate_each(model, prompts, 15, temperature=0) for _ in range(2))
+    assert first == second and model.training and prompts == before
+
+
+# ---- the layout of the weights
+
+
+def test_the_layout_changes_no_value_shape_tie_or_row() -> None:
+    """Bugs: a transpose too many or too few; the embedding no longer tied to the head; only some maps laid out."""
+    model, plain = small_model(), small_model()
+    idx = torch.randint(23, (2, 9), generator=seeded())
+    assert lay_out_for_writing(model) is model
+    assert model.head.weight is model.token_embedding.weight
+    for (name, p), q in zip(model.named_parameters(), plain.parameters(), strict=True):
+        assert torch.equal(p, q) and p.requires_grad, name
+        assert p.dim() < 2 or "position" in name or p.t().is_contiguous(), name
+    with torch.no_grad():
+        torch.testing.assert_close(model(idx), plain(idx), atol=1e-5, rtol=1e-5)
+    pointers = [p.data_ptr() for p in model.parameters()]
+    assert [p.data_ptr() for p in lay_out_for_writing(model).parameters()] == pointers  # the second time costs nothing
+
+
+def test_a_laid_out_model_is_trained_and_saved_like_any(tmp_path: Path) -> None:
+    models = [small_model(vocab_size=24), lay_out_for_writing(small_model(vocab_size=24))]
+    x, y = torch.randint(24, (2, 4, 9), generator=seeded())
+    for model in models:
+        optimizers = make_optimizers(model.train(), TrainConfig())
+        for _ in range(3):
+            model(x, y)[1].backward()
+            for optimizer in optimizers:
+                optimizer.step()
+                optimizer.zero_grad()
+    for p, q in zip(*(model.parameters() for model in models), strict=True):
+        torch.testing.assert_close(p, q, atol=1e-5, rtol=1e-4)
+    save_run(tmp_path / "run", models[1], CharTokenizer("abcdefghijklmnopqrstuvw"), TrainConfig())
+    loaded, _ = load_run(tmp_path / "run")
+    for p, q in zip(loaded.parameters(), models[1].parameters(), strict=True):
+        assert torch.equal(p, q)
+
+
+@pytest.mark.long
+def test_a_compiled_model_writes_the_same() -> None:
+    """Bug: a compiled step that was made for one length goes on with its mask or its place."""
+    if not shutil.which("g++"):
+        pytest.skip("needs a C++ compiler")
+    model, prompts = small_model(block_size=40), texts_of([3, 12, 7])
+    settings = {"generator": None, "temperature": 0}
+    plain = generate(model, torch.tensor([[1, 2]]), 30, **settings), generate_each(model, prompts, 30, **settings)
+    model.compile()
+    assert torch.equal(generate(model, torch.tensor([[1, 2]]), 30, **settings), plain[0])
+    assert generate_each(model, prompts, 30, **settings) == plain[1]
 
 
 # ---- going on
