@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,7 @@ from torch import nn
 
 from gptlib import training
 from gptlib._checks import likely_causes
+from gptlib._watch import tensorboard
 from gptlib.training import Muon, TrainConfig, load_run, save_run, train
 
 SHORT = dataclasses.replace(CONFIG, max_steps=2)
@@ -326,3 +328,11 @@ def test_a_state_of_another_format(run: Path) -> None:
     save_file(load_file(path), path, metadata={"format": "gptlib run 9"})
     with pytest.raises(ValueError, match="has the format 'gptlib run 9'"):
         train(tiny(), TOKENS, VAL, SHORT, tokenizer=TOKENIZER, run_dir=run, resume=True)
+
+
+def test_tensorboard_that_is_not_installed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "torch.utils.tensorboard", None)
+    with pytest.raises(
+        ModuleNotFoundError, match=r"^TensorBoard is not installed: pip install 'gptlib\[tensorboard\]'$"
+    ):
+        tensorboard(tmp_path)
