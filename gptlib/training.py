@@ -48,22 +48,29 @@ class AdamW(torch.optim.Optimizer):
         loss = None if closure is None else closure()
         with torch.no_grad():
             for group in self.param_groups:
-                for p in group["params"]:
-                    if p.grad is not None:
-                        self._move(p, self.state[p], group)
+                moving = [p for p in group["params"] if p.grad is not None]
+                if moving:
+                    self._move(moving, group)
         return loss
 
-    def _move(self, p: Tensor, state: dict[str, Tensor], group: dict[str, Any]) -> None:
-        if not state:
-            state.update(step=torch.tensor(0.0), exp_avg=torch.zeros_like(p), exp_avg_sq=torch.zeros_like(p))
-        state["step"] += 1
-        t, m, v = state["step"].item(), state["exp_avg"], state["exp_avg_sq"]
+    def _move(self, params: list[Tensor], group: dict[str, Any]) -> None:
+        """Move the parameters of a group together: a `_foreach_` call does one operation on every tensor of a list."""
+        for p in params:
+            if not self.state[p]:
+                zeros = {"exp_avg": torch.zeros_like(p), "exp_avg_sq": torch.zeros_like(p)}
+                self.state[p].update(step=torch.tensor(0.0), **zeros)
+        states, grads = [self.state[p] for p in params], [p.grad for p in params]
+        m, v, steps = ([state[name] for state in states] for name in ("exp_avg", "exp_avg_sq", "step"))
         lr, (beta1, beta2) = group["lr"], group["betas"]
-        p.mul_(1 - lr * group["weight_decay"])
-        m.lerp_(p.grad, 1 - beta1)
-        v.mul_(beta2).addcmul_(p.grad, p.grad, value=1 - beta2)
-        size = (v.sqrt() / math.sqrt(1 - beta2**t)).add_(group["eps"])  # eps after the correction, as in the paper
-        p.addcdiv_(m, size, value=-lr / (1 - beta1**t))
+        torch._foreach_add_(steps, 1)
+        torch._foreach_mul_(params, 1 - lr * group["weight_decay"])
+        torch._foreach_lerp_(m, grads, 1 - beta1)
+        torch._foreach_mul_(v, beta2)
+        torch._foreach_addcmul_(v, grads, grads, 1 - beta2)
+        sizes = torch._foreach_sqrt(v)
+        torch._foreach_div_(sizes, [math.sqrt(1 - beta2 ** t.item()) for t in steps])
+        torch._foreach_add_(sizes, group["eps"])  # eps after the correction, as in the paper
+        torch._foreach_addcdiv_(params, m, sizes, [-lr / (1 - beta1 ** t.item()) for t in steps])
 
 # %% ../notebooks/08_training.ipynb #0b99047c
 def decay_groups(params: Iterable[nn.Parameter], weight_decay: float) -> list[dict[str, Any]]:
@@ -78,17 +85,20 @@ def decay_groups(params: Iterable[nn.Parameter], weight_decay: float) -> list[di
 def orthogonalize(matrices: Float[Tensor, "N R C"], steps: int = 5) -> Float[Tensor, "N R C"]:
     """Push the singular values of each matrix towards 1 and keep its directions (Jordan 2024; lesson 08_training).
 
-    Newton-Schulz steps: products only, no decomposition. The values end between about 0.7 and 1.2, near enough for an
-    update; those that were almost 0 stay small.
+    Newton-Schulz rounds, at least 1: products only, no decomposition. The values end between about 0.7 and 1.2, near
+    enough for an update; those that were almost 0 stay small. All rounds are gathered in one small square matrix.
     """
     a, b, c = 3.4445, -4.7750, 2.0315
     tall = matrices.size(-2) > matrices.size(-1)
-    x = matrices.mT if tall else matrices  # the shorter side first: the products below are smaller
+    x = matrices.mT if tall else matrices  # the shorter side first: the squares below are smaller
     x = x / (x.norm(dim=(-2, -1), keepdim=True) + 1e-7)
-    for _ in range(steps):
-        gram = x @ x.mT  # (N, R, R)
-        x = a * x + (b * gram + c * gram @ gram) @ x
-    return x.mT if tall else x
+    gram = x @ x.mT  # (N, R, R)
+    for n in range(steps):
+        p = torch.baddbmm(gram, gram, gram, beta=b, alpha=c)  # (N, R, R), b gram + c gram @ gram
+        p.diagonal(dim1=-2, dim2=-1).add_(a)  # a round makes x to p @ x ...
+        rounds = p @ rounds if n else p
+        gram = p @ gram @ p if n < steps - 1 else gram  # ... and its gram matrix to this
+    return (rounds @ x).mT if tall else rounds @ x
 
 # %% ../notebooks/08_training.ipynb #9bce5557
 class Muon(torch.optim.Optimizer):
@@ -150,10 +160,9 @@ def clip_grad_norm(params: Tensor | Iterable[Tensor], max_norm: float) -> Float[
     grads = [p.grad for p in ([params] if isinstance(params, Tensor) else params) if p.grad is not None]
     if not grads:
         return torch.tensor(0.0)
-    norm = torch.linalg.vector_norm(torch.stack([torch.linalg.vector_norm(g) for g in grads]))
+    norm = torch.linalg.vector_norm(torch.stack(torch._foreach_norm(grads)))
     factor = (max_norm / (norm + 1e-6)).clamp(max=1.0)
-    for g in grads:
-        g.mul_(factor)
+    torch._foreach_mul_(grads, factor)
     return norm
 
 # %% ../notebooks/08_training.ipynb #f72a0ebf
@@ -360,7 +369,7 @@ def add_record(run: Trainer) -> dict[str, float]:
         "val_loss": require_finite("validation loss", val_loss, run),
         "lr": run.rate(p.step - 1, run.config.lr) if p.step else 0.0,
         "grad_norm": float(p.grad_norm),
-        "tokens_per_second": len(p.losses) * n_tokens / p.seconds if p.losses else 0.0,
+        "tokens_per_second": len(p.losses) * n_tokens / run.processes.mean(p.seconds) if p.losses else 0.0,
     }
     p.history, p.losses, p.seconds = [*p.history, record], [], 0.0
     return record

@@ -111,6 +111,21 @@ def test_the_state_goes_over_to_torchs_and_back(kinds: tuple[Any, Any]) -> None:
     torch.testing.assert_close(p, expected, rtol=1e-12, atol=1e-12)
 
 
+def test_parameters_of_one_group_keep_their_own_count_of_steps() -> None:
+    """One of three has no gradient in every second step: its means are younger, and are corrected for that."""
+    pair = []
+    for kind in (AdamW, torch.optim.AdamW):
+        params, stream = [nn.Parameter(torch.ones(7, 5, dtype=torch.float64)) for _ in range(3)], gradients(3)
+        optimizer = kind(params, lr=0.1, betas=(0.8, 0.95), eps=1e-3, weight_decay=0.5)
+        for step in range(8):
+            for p in params:
+                p.grad = next(stream)
+            params[1].grad = None if step % 2 else params[1].grad
+            optimizer.step()
+        pair.append(torch.stack([p.detach() for p in params]))
+    torch.testing.assert_close(*pair, rtol=1e-12, atol=1e-12)
+
+
 @pytest.mark.parametrize("kind", [AdamW, Muon])
 def test_a_closure_is_called_with_gradients_on_and_a_weight_without_gradient_rests(kind: Any) -> None:
     used, unused = nn.Parameter(torch.ones(2, 3)), nn.Parameter(torch.ones(2, 3))
@@ -139,6 +154,19 @@ def test_orthogonalizing_makes_all_singular_values_alike(rows: int, columns: int
     assert values.min() > 0.65 and values.max() < 1.25
     in_place = u.mT @ result @ v.mT
     torch.testing.assert_close(in_place, torch.diag_embed(in_place.diagonal(dim1=-2, dim2=-1)), rtol=0, atol=1e-3)
+
+
+@pytest.mark.parametrize("shape", [(4, 24, 60), (4, 60, 24), (4, 30, 30)])
+def test_rounds_gathered_in_the_gram_matrix_equal_rounds_on_the_matrix(shape: tuple[int, ...]) -> None:
+    """For a round that is left out, or a Gram matrix that is not brought along; also for directions that are missing."""
+    matrices = torch.randn(shape, generator=torch.Generator().manual_seed(1))
+    matrices[1] = matrices[1, :, :1] @ matrices[1, :1]  # one direction, the rest 0
+    a, b, c = 3.4445, -4.7750, 2.0315
+    slow = matrices.double() / matrices.double().norm(dim=(-2, -1), keepdim=True)
+    for _ in range(5):
+        once = slow @ slow.mT @ slow
+        slow = a * slow + b * once + c * once @ slow.mT @ slow
+    torch.testing.assert_close(orthogonalize(matrices), slow.float(), rtol=1e-3, atol=1e-4)
 
 
 def test_a_matrix_of_zeros_stays_finite() -> None:
