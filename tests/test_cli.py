@@ -102,6 +102,25 @@ def test_resume_goes_on_to_the_same_weights(here: Path) -> None:
     assert Path("whole/model.safetensors").read_bytes() == Path("parts/model.safetensors").read_bytes()
 
 
+def test_resume_needs_no_flags_but_the_folder(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Flags that fall back to their defaults, the text among them; a length that was given once and cannot change."""
+    odd = ["--lr", "0.003", "--optimizer", "adamw", "--betas", "0.8", "0.9", "--dropout", "0.1", "--min_lr", "1"]
+    main([*TRAIN, "frogs.txt", *odd, "--max_steps", "9", "--run_dir", "whole"])
+    main([*TRAIN, "frogs.txt", *odd, "--max_steps", "5", "--run_dir", "runs/parts"])
+    main(["train", "--resume", "--run_dir", "runs/parts", "--max_steps", "7"])
+    main(["train", "--max-steps=9", "--resume"])  # of the newest run
+    assert Path("whole/model.safetensors").read_bytes() == Path("runs/parts/model.safetensors").read_bytes()
+    capsys.readouterr()
+    main(["train", "--resume", "--run_dir", "runs/parts", "--epochs", "2"])
+    captured = capsys.readouterr()
+    n_updates = round(2 * (TOTAL - HELD_BACK) / (4 * 16))
+    assert f"updates     {n_updates} of 64" in captured.out and f"had 9 updates and has {n_updates} now" in captured.err
+    log = Path("runs/parts/log.csv").read_text(encoding="utf-8").splitlines()
+    assert log[-1].startswith(f"{n_updates},")
+    main(["train", "--resume", "--run_dir", "runs/parts"])
+    assert Path("runs/parts/log.csv").read_text(encoding="utf-8").splitlines() == log
+
+
 @pytest.fixture
 def prepared(here: Path, capsys: pytest.CaptureFixture[str]) -> str:
     """The frogs as token files of characters."""

@@ -156,3 +156,31 @@ def test_a_changed_setting_is_refused_by_name(here: Path, capsys: pytest.Capture
     capsys.readouterr()
     assert "lr" in sentence([*TRAIN, "frogs.txt", "--run_dir", "r", "--resume", "--lr", "0.5"], capsys)
     assert "n_layer" in sentence([*TRAIN, "frogs.txt", "--run_dir", "r", "--resume", "--n_layer", "2"], capsys)
+
+
+def test_another_tokenizer_on_resume(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    main([*TRAIN, "frogs.txt", "--run_dir", "r"])
+    CharTokenizer(TEXT + "ß").save("other.json")
+    capsys.readouterr()
+    for other in ("bpe", "other.json"):
+        said = sentence(["train", "--resume", "--run_dir", "r", "--tokenizer", other], capsys)
+        assert f"r was begun with another tokenizer than {other}: leave --tokenizer out" in said
+    main(["train", "--resume", "--run_dir", "r", "--tokenizer", "char"])
+
+
+def test_another_text_on_resume(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """As long as the other, and of the same characters."""
+    main([*TRAIN, "frogs.txt", "--run_dir", "r"])
+    Path("other.txt").write_text(TEXT[::-1], encoding="utf-8", newline="\n")
+    capsys.readouterr()
+    said = sentence(["train", "--resume", "--run_dir", "r", "--data_path", "other.txt"], capsys)
+    assert "_t" in said and "in this run and is" in said
+
+
+def test_settings_that_nobody_knows(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    main([*TRAIN, "frogs.txt", "--run_dir", "r"])
+    path = Path("r/config.json")
+    path.write_text(path.read_text(encoding="utf-8").replace('"lr":', '"rate":'), encoding="utf-8", newline="\n")
+    capsys.readouterr()
+    said = sentence(["train", "--resume", "--run_dir", "r"], capsys)
+    assert "config.json has no settings that this gptlib can go on with" in said and "rate" in said
