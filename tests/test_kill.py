@@ -10,6 +10,7 @@ import os
 import random
 import shlex
 import signal
+import stat
 import subprocess
 import sys
 import time
@@ -23,6 +24,7 @@ import pytest
 from test_resume import differences, state
 from test_training import CONFIG, TOKENIZER, TOKENS, VAL, tiny
 
+from gptlib._files import write_text
 from gptlib.cli import main
 from gptlib.data import document_starts
 from gptlib.training import evaluate, load_run, train
@@ -225,6 +227,26 @@ def test_a_kill_at_any_operation_on_files(live: Live, whole: Path, tmp_path: Pat
         assert step_reached(run) >= (-1, 0)[lives and number > 20]
     assert live(run)["code"] == 0
     assert_same_run(run, whole)
+
+
+def test_the_bytes_are_on_the_disk_before_the_rename_and_the_rename_after_it(tmp_path: Path, monkeypatch: Any) -> None:
+    """What a power cut needs and no kill can show: else the new name may stand for an empty file."""
+    calls: list[tuple[str, bool]] = []
+    fsync, replace = os.fsync, os.replace
+
+    def synced(descriptor: int) -> None:
+        mode, size = os.fstat(descriptor).st_mode, os.fstat(descriptor).st_size
+        calls.append(("folder", True) if stat.S_ISDIR(mode) else ("file", size == 3))
+        fsync(descriptor)
+
+    def renamed(*paths: Any) -> None:
+        calls.append(("rename", Path(paths[0]).exists()))
+        replace(*paths)
+
+    monkeypatch.setattr(os, "fsync", synced)
+    monkeypatch.setattr(os, "replace", renamed)
+    write_text(tmp_path / "a.txt", "abc")
+    assert calls == [("file", True), ("rename", True), ("folder", True)]
 
 
 def test_leftovers_of_another_time_do_no_harm(live: Live, whole: Path, tmp_path: Path) -> None:
