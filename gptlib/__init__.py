@@ -29,6 +29,7 @@ _HOME = {
     "generate": "sampling",
     "stream": "sampling",
     "complete": "sampling",
+    "n_best": "_n_best",
     "tokens_html": "viz",
     "merges_html": "viz",
 }

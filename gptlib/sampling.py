@@ -2,15 +2,15 @@
 
 # %% auto #0
 __all__ = ['draw', 'filter_logits', 'last_logits', 'choose', 'sample_tokens', 'collect', 'generate', 'next_logits_of_each',
-           'generate_each', 'lay_out_for_writing', 'start_ids', 'prompt_ids', 'stream', 'complete', 'surprise',
-           'word_spans', 'writes_span', 'recall']
+           'generate_each', 'lay_out_for_writing', 'until_stop', 'start_ids', 'prompt_ids', 'penalise', 'keep_to',
+           'stream', 'complete', 'surprise', 'word_spans', 'writes_span', 'recall']
 
 # %% ../notebooks/09_sampling.ipynb #7274198e
 import math
 import warnings
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from contextlib import nullcontext
-from itertools import takewhile
+from itertools import chain, islice, takewhile
 from typing import Any
 
 import torch
@@ -20,6 +20,7 @@ from torch import Tensor, nn
 from torch.nn.utils.rnn import pad_sequence
 
 from ._checks_sampling import check_prompt, check_prompts, check_sampling
+from ._conditions import Texts, as_texts, check_conditions, find_stop, tokens_completing
 from .model import GPT, KVCache
 from .tokenizer import END_OF_TEXT, Tokenizer
 from .training import evaluating
@@ -99,9 +100,11 @@ def sample_tokens(
     top_p: float | None = None,
     generator: torch.Generator | None = None,
     use_cache: bool = True,
+    adjust: Callable[[Tensor, Tensor], Tensor] | None = None,
 ) -> Iterator[Int[Tensor, " B"]]:
     """The tokens that go on from `idx`, one of each row at a time, without end (lesson 09_sampling).
 
+    `adjust(logits, idx)` may change the logits before the choice; where it leaves a row nothing, there is an end.
     Dropout is off while the model computes, and between two tokens the model is in the mode it was in.
     """
     idx = idx.to(next(model.parameters()).device)
@@ -109,6 +112,10 @@ def sample_tokens(
     while True:
         with torch.inference_mode(), evaluating(model) if model.training else nullcontext():
             logits = last_logits(model, idx, cache)  # (B, V)
+        if adjust is not None:
+            logits = adjust(logits, idx)  # (B, V)
+            if not logits.isfinite().any(dim=-1).all():
+                return
         new = choose(logits, temperature, top_k, top_p, generator)  # (B,)
         yield new
         idx = torch.cat([idx, new.unsqueeze(1)], dim=1)  # (B, T + 1)
@@ -223,6 +230,24 @@ def lay_out_for_writing(model: GPT) -> GPT:
             module.weight.data = module.weight.data.t().contiguous().t()  # (out, in); in memory (in, out)
     return model
 
+# %% ../notebooks/09_sampling.ipynb #fbac7a51
+def until_stop(pieces: Iterable[str], stops: Collection[str]) -> Iterator[str]:
+    """The text of some pieces up to where the first stop begins, wherever they are cut (lesson 09_sampling).
+
+    What may still become a stop is held back. Of two that overlap the one that begins earlier counts.
+    """
+    held = ""
+    for piece in pieces:
+        held += piece
+        begins = find_stop(held, stops)
+        may_begin = len(held) - max((k for s in stops for k in range(len(s)) if held.endswith(s[:k])), default=0)
+        if begins < len(held) and begins <= may_begin:
+            yield held[:begins]
+            return
+        yield held[:may_begin]
+        held = held[may_begin:]
+    yield held[: find_stop(held, stops)]
+
 # %% ../notebooks/09_sampling.ipynb #70fe8a4b
 def start_ids(tokenizer: Tokenizer) -> list[int]:
     """What stands before a document: the end mark of the one before, if the tokenizer has one (lesson 09_sampling)."""
@@ -241,6 +266,28 @@ def prompt_ids(model: GPT, tokenizer: Tokenizer, prompt: str) -> Int[Tensor, "1 
         warnings.warn(f"the prompt has {len(ids)} tokens; the model sees only the last {size} of them", stacklevel=3)
     return torch.tensor([ids[-size:]])  # (1, T)
 
+# %% ../notebooks/09_sampling.ipynb #1e7a81be
+def penalise(logits: Float[Tensor, "B V"], idx: Int[Tensor, "B T"], penalty: float) -> Float[Tensor, "B V"]:
+    """The tokens of `idx` made less likely, each once (Keskar et al. 2019, section 4.1; lesson 09_sampling)."""
+    seen = logits.gather(1, idx)  # (B, T)
+    return logits.scatter(1, idx, torch.where(seen > 0, seen / penalty, seen * penalty))
+
+
+def keep_to(
+    tokenizer: Tokenizer, start: int, min_new_tokens: int, repetition_penalty: float, forbidden: Collection[str]
+) -> Callable[[Tensor, Tensor], Tensor]:
+    """Conditions as a function of logits (B, V) and ids (B, T), the new ones from `start` on (lesson 09_sampling)."""
+    ends, completing = start_ids(tokenizer), tokens_completing(tokenizer, forbidden)
+
+    def adjust(logits: Tensor, idx: Tensor) -> Tensor:
+        out = penalise(logits, idx, repetition_penalty)  # (B, V)
+        out[:, ends] = -math.inf if idx.size(1) < start + min_new_tokens else logits[:, ends]  # never penalised
+        for row, ids in zip(out, idx.tolist() if forbidden else (), strict=False):
+            row[completing(ids)] = -math.inf
+        return out
+
+    return adjust
+
 # %% ../notebooks/09_sampling.ipynb #d66f842a
 def stream(
     model: GPT,
@@ -251,33 +298,33 @@ def stream(
     temperature: float = 1.0,
     top_k: int | None = None,
     top_p: float | None = None,
+    stop: Texts = (),
+    min_new_tokens: int = 0,
+    repetition_penalty: float = 1.0,
+    forbid: Texts = (),
     generator: torch.Generator | None = None,
 ) -> Iterator[str]:
     """The continuation of a prompt in pieces, as the model writes it, up to the end mark (lesson 09_sampling).
 
-    Bad input is a ValueError at the call, not at the first piece. See `prompt_ids` and `filter_logits`.
+    It ends in front of the first `stop`. In the first `min_new_tokens` neither the mark is written nor a stop looked
+    for. `repetition_penalty` above 1 makes tokens of prompt and continuation less likely. No text in `forbid` is ever
+    completed, not even if the prompt begins it; where no token is left the text ends. A wrong call is a ValueError.
     """
     check_sampling(temperature, top_k, top_p)
+    stops, forbidden = as_texts("stop", stop), as_texts("forbid", forbid)
     idx, ends = prompt_ids(model, tokenizer, prompt), start_ids(tokenizer)
     check_prompt(model, idx, max_new_tokens)
-    tokens = sample_tokens(model, idx, temperature=temperature, top_k=top_k, top_p=top_p, generator=generator)
-    new = (next(tokens).item() for _ in range(max_new_tokens))
-    return filter(None, tokenizer.decode_iter(takewhile(lambda i: i not in ends, new)))
+    check_conditions(max_new_tokens, min_new_tokens, repetition_penalty)
+    asked = forbidden or min_new_tokens or repetition_penalty != 1
+    adjust = keep_to(tokenizer, idx.size(1), min_new_tokens, repetition_penalty, forbidden) if asked else None
+    settings = {"temperature": temperature, "top_k": top_k, "top_p": top_p, "generator": generator, "adjust": adjust}
+    new = (i.item() for i in islice(sample_tokens(model, idx, **settings), max_new_tokens))
+    pieces = tokenizer.decode_iter(takewhile(lambda i: i not in ends, new))
+    return filter(None, chain(islice(pieces, min_new_tokens), until_stop(pieces, stops)))
 
-# %% ../notebooks/09_sampling.ipynb #37075ddc
-def complete(
-    model: GPT,
-    tokenizer: Tokenizer,
-    prompt: str,
-    max_new_tokens: int = 200,
-    *,
-    temperature: float = 1.0,
-    top_k: int | None = None,
-    top_p: float | None = None,
-    generator: torch.Generator | None = None,
-) -> str:
-    """The prompt and its continuation: all pieces of `stream` in one text (lesson 09_sampling)."""
-    settings = {"temperature": temperature, "top_k": top_k, "top_p": top_p, "generator": generator}
+
+def complete(model: GPT, tokenizer: Tokenizer, prompt: str, max_new_tokens: int = 200, **settings: Any) -> str:
+    """The prompt and its continuation, all pieces of `stream`, which says what settings there are (09_sampling)."""
     return prompt + "".join(stream(model, tokenizer, prompt, max_new_tokens, **settings))
 
 # %% ../notebooks/09_sampling.ipynb #45111326
