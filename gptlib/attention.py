@@ -13,6 +13,8 @@ import torch.nn.functional as F
 from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
+from ._linear import Linear, linear
+
 # %% ../notebooks/05_attention.ipynb #c7f50ffe
 def causal_mask(T: int, S: int | None = None, device: torch.device | str | None = None) -> Bool[Tensor, "T S"]:
     """True where a query may look: at its own position and those before it (lesson 05_attention).
@@ -104,8 +106,8 @@ class MultiHeadAttention(nn.Module):
             raise ValueError(f"dropout is {dropout}; give a share of at least 0 and below 1")
         self.n_head = n_head
         self.dropout = dropout
-        self.qkv = nn.Linear(n_embd, 3 * n_embd, bias=bias)
-        self.out = nn.Linear(n_embd, n_embd, bias=bias)
+        self.qkv = Linear(n_embd, 3 * n_embd, bias=bias)
+        self.out = Linear(n_embd, n_embd, bias=bias)
         self.seen: dict[str, Tensor] | None = None
 
     def forward(
@@ -144,5 +146,5 @@ class MultiHeadAttention(nn.Module):
             return split_heads(self.qkv(x), 3 * self.n_head).chunk(3, dim=1)
         to_q, to_kv = self.qkv.weight.split([C, 2 * C])
         bias_q, bias_kv = (None, None) if self.qkv.bias is None else self.qkv.bias.split([C, 2 * C])
-        q, kv = F.linear(x, to_q, bias_q), F.linear(context, to_kv, bias_kv)  # (B, T, C), (B, P, 2C)
+        q, kv = linear(x, to_q, bias_q), linear(context, to_kv, bias_kv)  # (B, T, C), (B, P, 2C)
         return split_heads(q, self.n_head), *split_heads(kv, 2 * self.n_head).chunk(2, dim=1)

@@ -12,6 +12,7 @@ import torch.nn.functional as F
 from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
+from ._linear import Linear
 from .attention import Cache, MultiHeadAttention
 
 # %% ../notebooks/06_blocks.ipynb #c3952f27
@@ -82,8 +83,8 @@ class MLP(nn.Module):
     ) -> None:
         super().__init__()
         _check_choice("gelu", gelu, ("erf", "tanh"))
-        self.up = nn.Linear(n_embd, 4 * n_embd, bias=bias)
-        self.down = nn.Linear(4 * n_embd, n_embd, bias=bias)
+        self.up = Linear(n_embd, 4 * n_embd, bias=bias)
+        self.down = Linear(4 * n_embd, n_embd, bias=bias)
         self.approximate = "none" if gelu == "erf" else gelu  # "none" is PyTorch's word for the exact form
         self.dropout = dropout
 

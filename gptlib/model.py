@@ -16,6 +16,7 @@ import torch.nn.functional as F
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
+from ._linear import Linear
 from .attention import causal_mask
 from .blocks import Block, LayerNorm
 from .language import cross_entropy
@@ -202,7 +203,7 @@ class GPT(nn.Module):
             for _ in range(c.n_layer)
         )
         self.norm = LayerNorm(c.n_embd, c.bias, c.norm_eps)
-        self.head = nn.Linear(c.n_embd, c.vocab_size, bias=False)
+        self.head = Linear(c.n_embd, c.vocab_size, bias=False)
         tie(self)
         self.register_load_state_dict_post_hook(tie)
         initialise(self)

@@ -158,7 +158,7 @@ def test_orthogonalizing_makes_all_singular_values_alike(rows: int, columns: int
 
 @pytest.mark.parametrize("shape", [(4, 24, 60), (4, 60, 24), (4, 30, 30)])
 def test_rounds_gathered_in_the_gram_matrix_equal_rounds_on_the_matrix(shape: tuple[int, ...]) -> None:
-    """For a round that is left out, or a Gram matrix that is not brought along; also for directions that are missing."""
+    """For a round that is left out, or a Gram matrix that is not brought along; also where directions are missing."""
     matrices = torch.randn(shape, generator=torch.Generator().manual_seed(1))
     matrices[1] = matrices[1, :, :1] @ matrices[1, :1]  # one direction, the rest 0
     a, b, c = 3.4445, -4.7750, 2.0315
