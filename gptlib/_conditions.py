@@ -14,11 +14,11 @@ def as_texts(name: str, given: Texts) -> tuple[str, ...]:
     texts = (given,) if isinstance(given, str) else tuple(given)
     for text in texts:
         if not isinstance(text, str):
-            raise ValueError(f"{name} holds {text!r}, which is no text: give a str, or several")
+            raise ValueError(f"{name} holds {text!r}, which is no text; give a str, or several")
         if not text:
-            raise ValueError(f"{name} holds an empty text, which stands everywhere: give at least one character")
+            raise ValueError(f"{name} holds an empty text, which stands everywhere; give at least one character")
         if any(c == "\ufffd" or 0xD800 <= ord(c) < 0xE000 for c in text):
-            raise ValueError(f"{name} holds {text!r}, which stands for bytes that are no character: leave it out")
+            raise ValueError(f"{name} holds {text!r}, which stands for bytes that are no character; leave it out")
     return texts
 
 
@@ -80,7 +80,7 @@ def spellings_of(
         for name, others in (("forbid", forbidden), ("stop", stops)):
             inside = [other for other in others if other in text]
             if inside:
-                raise ValueError(f"{text!r} is required, and {name} holds {inside[0]!r}: leave out one of the two")
+                raise ValueError(f"{text!r} is required, and {name} holds {inside[0]!r}; leave out one of the two")
         spellings[text] = []
         for spelled in (text, " " + text):
             try:

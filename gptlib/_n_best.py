@@ -109,7 +109,7 @@ def n_best(
     needed, _ = missing_tokens((), "", spellings, lambda rest: False)
     if needed > max_new_tokens:
         raise ValueError(
-            f"max_new_tokens is {max_new_tokens}, and what is required takes {needed} tokens: raise it, or require less"
+            f"max_new_tokens is {max_new_tokens}, and what is required takes {needed} tokens; raise it, or require less"
         )
     kept, device = KVCache(model.config), next(model.parameters()).device
     adjust = keep_to(tokenizer, idx.size(1), min_new_tokens, 1.0, forbidden)
@@ -142,7 +142,7 @@ def n_best(
         best.setdefault(text_of(ids), Continuation(text_of(ids), log_probability, ids))
     if not best:
         raise ValueError(
-            f"no beam found a text of {min_new_tokens} to {max_new_tokens} tokens that keeps all conditions: raise "
+            f"no beam found a text of {min_new_tokens} to {max_new_tokens} tokens that keeps all conditions; raise "
             f"max_new_tokens or width, or ask for less"
         )
     return list(best.values())[:n]

@@ -76,10 +76,29 @@ def test_training_flags(flags: str, value: str, here: Path, capsys: pytest.Captu
         (["--prompt", "Once", "--max_new_tokens", "-3"], "-3"),
         (["--prompt", "Once", "--run", "nowhere"], "nowhere"),
         (["--prompt", "Once", "--device", "abacus"], "abacus"),
+        ([], "--prompt_file PATH"),
+        (["--prompt_file", "nowhere.txt"], "nowhere.txt"),
+        (["--prompt", "Once", "--stop", ""], "stop holds an empty text"),
+        (["--prompt", "Once", "--forbid", "a", ""], "forbid holds an empty text"),
+        (["--prompt", "Once", "--min_new_tokens", "300"], "min_new_tokens is 300 and max_new_tokens is 200"),
+        (["--prompt", "Once", "--repetition_penalty", "0"], "repetition_penalty is 0.0"),
+        (["--prompt", "Once", "--n_best", "0"], "n is 0; give at least 1"),
+        (["--prompt", "Once", "--n_best", "2", "--temperature", "0.8"], "--temperature is 0.8"),
+        (["--prompt", "Once", "--require", "moon", "--seed", "1"], "--seed is 1"),
+        (["--prompt", "Once", "--n_best", "2", "--repetition_penalty", "1.2"], "--repetition_penalty is 1.2"),
+        (["--prompt", "Once", "--require", "moon", "--forbid", "moo"], "'moon' is required"),
     ],
 )
 def test_generate(flags: list[str], value: str, here: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert value in sentence(["generate", *flags], capsys)
+
+
+@pytest.mark.parametrize(
+    ("content", "word"), [(b"", "empty"), (b" \n", "empty"), (b"frog\0frog", "binary"), (b"caf\xe9 " * 50, "UTF-8")]
+)
+def test_prompt_files(content: bytes, word: str, here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (here / "odd.txt").write_bytes(content)
+    assert word in sentence(["generate", "--prompt_file", "odd.txt", "--prompt", "Once"], capsys)
 
 
 def test_an_unknown_character(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
