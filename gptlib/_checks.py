@@ -34,6 +34,8 @@ def check_config(config: "TrainConfig") -> None:
     require(config, "max_steps", lambda v: v is None or v >= 1, "1 or more, or None")
     require(config, "warmup_steps weight_decay seed", lambda v: 0 <= v < math.inf, "0 or more")
     require(config, "min_lr", lambda v: 0 <= v <= 1, "a share of the peak, from 0 to 1")
+    require(config, "momentum", lambda v: 0 <= v < 1, "0 or more, below 1")
+    require(config, "schedule", lambda v: v in ("cosine", "linear"), "cosine or linear")
     require(config, "betas", lambda v: len(v) == 2 and all(0 <= b < 1 for b in v), "two shares, each below 1")
     require(config, "optimizer", lambda v: v in ("muon", "adamw"), "muon or adamw")
     require(config, "precision", lambda v: v in ("float32", "bfloat16", "float16"), "float32, bfloat16 or float16")

@@ -25,7 +25,7 @@ from gptlib.model import GPT, GPTConfig
 from gptlib.tokenizer import load_tokenizer
 
 if TYPE_CHECKING:
-    from gptlib.training import Trainer
+    from gptlib.training import TrainConfig, Trainer
 
 FORMAT = "gptlib run 1"
 MODEL = "model.safetensors"
@@ -166,22 +166,37 @@ def write_model(folder: Path, model: GPT, training: Any, history: Sequence[Any],
     write_config(folder, model, training, history, facts)
 
 
-def write_run(folder: Path, model: GPT, tokenizer: Any, training: Any, history: Sequence[Any], facts: Any) -> None:
-    """Write a model as a run."""
+def save_run(
+    run_dir: str | Path,
+    model: GPT,
+    tokenizer: Any,
+    train_config: "TrainConfig | None" = None,
+    history: Sequence[Mapping[str, Any]] = (),
+    **facts: Any,
+) -> None:
+    """Write a model as a run folder, each file whole or not at all (lesson 08_training).
+
+    `config.json` keeps the two configurations, the last record of `history`, and what else you say in `facts`.
+    """
+    folder = Path(run_dir)
     write_tokenizer(folder, tokenizer)
-    write_model(folder, model, training, history, facts)
+    write_model(folder, model, train_config and asdict(train_config), history, facts)
     write_log(folder, history)
 
 
-def read_run(folder: Path) -> tuple[GPT, Any]:
-    """The model and the tokenizer of a run."""
+def load_run(run_dir: str | Path, device: str | torch.device = "cpu") -> tuple[GPT, Any]:
+    """Read a run folder: the model, in evaluation mode, and its tokenizer (lesson 08_training).
+
+    Raises `FileNotFoundError` for what is missing, `ValueError` for what is damaged, of another format or does not fit.
+    """
+    folder = Path(run_dir)
     described = read_config(folder)
     try:
         model = GPT(GPTConfig(**described["model"]))
     except (KeyError, TypeError, ValueError) as error:
         raise ValueError(f"{folder / 'config.json'} describes no model that can be built: {error}") from error
     read_weights(folder / MODEL, model)
-    return model, load_tokenizer(folder / "tokenizer.json")
+    return model.to(device).eval(), load_tokenizer(folder / "tokenizer.json")
 
 
 # ---- going on
@@ -196,6 +211,11 @@ class Progress:
     losses: list[float] = field(default_factory=list)  # of the updates since the last record
     seconds: float = 0.0  # of training since the last record, evaluation left out
     grad_norm: float | Tensor = 0.0  # of the last update, before clipping
+
+    def due(self, every: int, total: int) -> bool:
+        """Whether it is time to evaluate and it was not done here: at step 0, every so many steps and at the end."""
+        done = [record["step"] for record in self.history[-1:]]
+        return done != [self.step] and (self.step % every == 0 or self.step == total)
 
 
 def state_of(trainer: "Trainer") -> dict[str, Any]:

@@ -2,15 +2,15 @@
 
 # %% auto #0
 __all__ = ['AdamW', 'decay_groups', 'orthogonalize', 'Muon', 'cosine_lr', 'clip_grad_norm', 'evaluating', 'evaluate',
-           'window_starts', 'TrainConfig', 'updates_to_do', 'make_optimizers', 'save_run', 'load_run', 'Trainer',
-           'update_once', 'add_record', 'train']
+           'window_starts', 'TrainConfig', 'updates_to_do', 'make_optimizers', 'Trainer', 'update_once', 'add_record',
+           'train']
 
 # %% ../notebooks/08_training.ipynb #10eb901a
 import math
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any, Literal
@@ -23,7 +23,7 @@ from torch import Tensor, nn
 from ._bar import bar
 from ._checks import check_config, check_fits, enough_memory, require_finite
 from ._processes import ALONE, Processes, joined
-from ._run_folder import Progress, RunFolder, read_run, write_run
+from ._run_folder import Progress, RunFolder, load_run, save_run
 from ._signals import interrupt_later, interrupts
 from ._speed import compiled
 from .data import document_starts, eval_batches, get_batch
@@ -137,17 +137,20 @@ class Muon(torch.optim.Optimizer):
             p.add_(update, alpha=-group["lr"] * scale)
 
 # %% ../notebooks/08_training.ipynb #a4977725
-def cosine_lr(step: int, max_lr: float, min_lr: float, warmup_steps: int, total_steps: int) -> float:
+def cosine_lr(
+    step: int, max_lr: float, min_lr: float, warmup_steps: int, total_steps: int, linear: bool = False
+) -> float:
     """The learning rate of update number `step`, counted from 0: a warm-up, then half a cosine (lesson 08_training).
 
     The first update already moves; the rate is `max_lr` at `warmup_steps` and `min_lr` from `total_steps` on
-    (Loshchilov and Hutter 2017, eq. 5, without restarts).
+    (Loshchilov and Hutter 2017, eq. 5, without restarts). With `linear`, a straight line leads down.
     """
     if step < warmup_steps:
         return max_lr * (step + 1) / warmup_steps
     if step >= total_steps:
         return min_lr
     share = 0.5 * (1 + math.cos(math.pi * (step - warmup_steps) / (total_steps - warmup_steps)))
+    share = (total_steps - step) / (total_steps - warmup_steps) if linear else share
     return share * max_lr + (1 - share) * min_lr  # in this form exactly max_lr at the joint
 
 # %% ../notebooks/08_training.ipynb #92256820
@@ -218,7 +221,9 @@ class TrainConfig:
     optimizer: Literal["muon", "adamw"] = "muon"  # muon takes the matrices of the blocks, AdamW takes the rest or all
     lr: float = 1e-2  # the peak for AdamW: right for embeddings beside muon; for all weights try 1e-3
     muon_lr: float = 0.02  # the peak for Muon
-    min_lr: float = 0.02  # where the cosine ends, as a share of the peak
+    momentum: float = 0.95  # Muon's memory for the gradient
+    schedule: Literal["cosine", "linear"] = "cosine"  # the way down from the peak
+    min_lr: float = 0.02  # where it ends, as a share of the peak
     warmup_steps: int = 30  # updates until the peak: the first gradients are large and say little
     betas: tuple[float, float] = (0.9, 0.95)  # AdamW's memory for the gradient and for its square
     weight_decay: float = 0.2  # share of the learning rate by which matrices shrink in each update
@@ -248,31 +253,7 @@ def make_optimizers(model: GPT, config: TrainConfig) -> list[torch.optim.Optimiz
     inside = {id(p) for p in matrices}
     rest = [p for p in model.parameters() if id(p) not in inside]  # parameters() lists a tied matrix once
     adamw = AdamW(decay_groups(rest, config.weight_decay), config.lr, config.betas)
-    return [adamw, Muon(matrices, config.muon_lr, weight_decay=config.weight_decay)] if matrices else [adamw]
-
-# %% ../notebooks/08_training.ipynb #030b2b7e
-def save_run(
-    run_dir: str | Path,
-    model: GPT,
-    tokenizer: Any,
-    train_config: TrainConfig | None = None,
-    history: Sequence[Mapping[str, Any]] = (),
-    **facts: Any,
-) -> None:
-    """Write a model as a run folder, each file whole or not at all (lesson 08_training).
-
-    `config.json` keeps the two configurations, the last record of `history`, and what else you say in `facts`.
-    """
-    write_run(Path(run_dir), model, tokenizer, train_config and asdict(train_config), history, facts)
-
-
-def load_run(run_dir: str | Path, device: str | torch.device = "cpu") -> tuple[GPT, Any]:
-    """Read a run folder: the model, in evaluation mode, and its tokenizer (lesson 08_training).
-
-    Raises `FileNotFoundError` for what is missing, `ValueError` for what is damaged, of another format or does not fit.
-    """
-    model, tokenizer = read_run(Path(run_dir))
-    return model.to(device).eval(), tokenizer
+    return [adamw, Muon(matrices, config.muon_lr, config.momentum, config.weight_decay)] if matrices else [adamw]
 
 # %% ../notebooks/08_training.ipynb #a256250c
 class Trainer:
@@ -302,10 +283,7 @@ class Trainer:
         self.scaler = torch.amp.GradScaler(self.device.type, enabled=config.precision == "float16")
 
     def batches(self, windows: torch.Generator) -> list[tuple[Tensor, Tensor, float]]:
-        """The batches of one update, each with the weight of its loss: its part of all the targets that count.
-
-        Every process draws for all of them, with the same generator, and keeps its own rows.
-        """
+        """The batches of one update, drawn for all processes, of which each keeps its own rows; and their weights."""
         size, T = self.config.batch_size * self.processes.count, self.model.config.block_size
         draw = partial(get_batch, self.train_tokens, size, T, starts=self.starts, generator=windows)
         drawn = self.processes.own([draw() for _ in range(self.config.accumulation)])
@@ -319,12 +297,8 @@ class Trainer:
 
     def rate(self, step: int, peak: float) -> float:
         """The learning rate of update number `step`, for an optimizer with this peak."""
-        return cosine_lr(step, peak, peak * self.config.min_lr, self.config.warmup_steps, self.total)
-
-    def due(self) -> bool:
-        """Whether the model as it is now is to be evaluated: at step 0, every `eval_every` steps and at the end."""
-        step, done = self.progress.step, [record["step"] for record in self.progress.history[-1:]]
-        return done != [step] and (step % self.config.eval_every == 0 or step == self.total)
+        c = self.config
+        return cosine_lr(step, peak, peak * c.min_lr, c.warmup_steps, self.total, linear=c.schedule == "linear")
 
 # %% ../notebooks/08_training.ipynb #c2bfd15a
 def update_once(run: Trainer) -> None:
@@ -390,12 +364,12 @@ def train(
 ) -> list[dict[str, float]]:
     """Train a model in place and give back the history, one record per evaluation (lesson 08_training).
 
-    `on_eval` is called with each record: `train_loss` is the mean since the last one, `val_loss` of all `val_tokens`,
-    `lr` AdamW's, `tokens_per_second` of training alone. With a `tokenizer`, windows begin where documents begin. With a
-    `run_dir`, each evaluation saves the best model, with `facts` in its `config.json`, and all that going on needs.
-    Ctrl-C or SIGTERM waits for the update, saves and returns; the same call with `resume=True` goes on as if nothing
-    had been, on a CPU bit for bit. Length, `eval_every`, device and `compile` may change then. Started by torchrun,
-    the processes of a run share its work, each with its own `batch_size`; the first one evaluates, reports and writes.
+    `on_eval` gets each record: `train_loss` is the mean since the last one, `val_loss` of all `val_tokens`, `lr`
+    AdamW's. With a `tokenizer`, windows begin where documents begin. With a `run_dir`, each evaluation saves the best
+    model, with `facts` in its `config.json`, and all that going on needs.
+    Ctrl-C or SIGTERM saves and returns; the same call with `resume=True` goes on as if nothing had been, on a CPU bit
+    for bit; length, `eval_every`, device and `compile` may change. Started by torchrun, the processes of a run share
+    its work, each with its own `batch_size`; the first one evaluates, reports and writes.
 
     The model ends in evaluation mode with its last weights, the global random state as it was. Raises `ValueError` for
     what does not fit, `FileNotFoundError` if there is nothing to go on from, `FloatingPointError` if the loss is no
@@ -409,11 +383,11 @@ def train(
             run.begin(trainer)
             while True:
                 show()
-                if trainer.due():
+                if trainer.progress.due(config.eval_every, trainer.total):
                     record = add_record(trainer)
                     run.save(trainer)
                     with torch.random.fork_rng(gpus):  # whatever it draws, training goes on as without it
-                        stop = processes.leads and on_eval is not None and interrupts(on_eval, record)
+                        stop = processes.leads and on_eval is not None and interrupts(on_eval, dict(record))
                 if trainer.progress.step == trainer.total:
                     break
                 if processes.any_stops(stop or interrupted()):

@@ -46,6 +46,9 @@ def contents(folder: Path) -> dict[str, bytes]:
         ("betas", (0.9,), "two shares, each below 1"),
         ("weight_decay", -0.1, "0 or more"),
         ("grad_clip", 0.0, "a number above 0"),
+        ("momentum", 1.0, "0 or more, below 1"),
+        ("schedule", "flat", "cosine or linear"),
+        ("compile", "yes", "True or False"),
         ("precision", "fp16", "float32, bfloat16 or float16"),
         ("seed", -1, "0 or more"),
     ],
@@ -226,6 +229,8 @@ def run(tmp_path: Path) -> Path:
 CHANGES = {"batch_size": 4, "accumulation": 1, "optimizer": "adamw", "lr": 1.0, "muon_lr": 1.0, "min_lr": 0.5}
 CHANGES |= {
     "warmup_steps": 9,
+    "momentum": 0.5,
+    "schedule": "linear",
     "betas": (0.5, 0.5),
     "weight_decay": 0.5,
     "grad_clip": 9.0,

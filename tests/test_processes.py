@@ -108,7 +108,7 @@ def together(folder: Path, *jobs: dict[str, Any]) -> list[dict[str, Any]]:
 # ---- two are one
 
 
-HALF = dataclasses.replace(CONFIG, batch_size=3, accumulation=1, lr=3e-4, eval_every=10)
+HALF = dataclasses.replace(CONFIG, batch_size=3, accumulation=1, lr=3e-4, muon_lr=2e-3, eval_every=10)
 WHOLE = dataclasses.replace(HALF, batch_size=6)
 
 
