@@ -5,7 +5,7 @@ import itertools
 import json
 import math
 import signal
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -148,7 +148,7 @@ def plans(draw: Any) -> dict[str, Any]:
     }
 
 
-@settings(max_examples=settings().max_examples // 5 + 1)
+@settings(max_examples=settings().max_examples // 6)
 @given(plans())
 def test_stopped_equals_unbroken_however_it_is_trained(plan: dict[str, Any]) -> None:
     tokenizer, tokens, val = TEXTS[plan["text"]]
@@ -239,12 +239,16 @@ def test_each_of_windows_and_dropout_depends_on_the_seed() -> None:
         assert torch.equal(flat(models[0]), flat(models[1])) and not torch.equal(flat(models[0]), flat(models[2]))
 
 
-def test_what_on_eval_draws_does_not_change_the_training() -> None:
-    models = [tiny(), tiny(), tiny()]
-    listeners: list[Callable[[Any], object] | None] = [None, lambda record: torch.manual_seed(3), dict.clear]
-    for model, listener in zip(models, listeners, strict=True):
-        train(model, TOKENS, VAL, CONFIG, on_eval=listener and (lambda record: listener(dict(record))))  # noqa: B023
-    assert torch.equal(flat(models[0]), flat(models[1])) and torch.equal(flat(models[0]), flat(models[2]))
+def test_what_on_eval_does_has_no_influence() -> None:
+    """It may draw, set the seed, or spoil the record that it is given."""
+    short = dataclasses.replace(CONFIG, max_steps=6, eval_every=2)
+    results = []
+    for listener in (None, lambda record: torch.manual_seed(3), dict.clear):
+        model = tiny()
+        history = untimed(train(model, TOKENS, VAL, short, on_eval=listener))
+        results.append((flat(model), history))
+    for weights, history in results[1:]:
+        assert torch.equal(weights, results[0][0]) and history == results[0][1]
 
 
 # ---- another length
