@@ -31,7 +31,20 @@ MKL_IS_SLOW = _mkl_is_slow()
 
 def _product(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
     """`x @ weight.T + bias` by oneDNN, x (rows, in), weight (out, in)."""
+    if torch.compiler.is_compiling():
+        return _whole(x, weight, bias)
     return torch.ops.mkldnn._linear_pointwise(x, weight, bias, "none", [], "")
+
+
+@torch.library.custom_op("gptlib::product", mutates_args=())
+def _whole(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
+    """The same, as an operation that the compiler calls without looking inside: it knows constant weights only."""
+    return torch.ops.mkldnn._linear_pointwise(x, weight, bias, "none", [], "")
+
+
+@_whole.register_fake
+def _(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
+    return x.new_empty(x.size(0), weight.size(0))
 
 
 class _Linear(torch.autograd.Function):

@@ -82,3 +82,15 @@ def test_a_layer_is_torchs_layer_for_all_who_look_for_one() -> None:
     layer = Linear(16, 8)
     assert isinstance(layer, torch.nn.Linear) and list(layer.state_dict()) == ["weight", "bias"]
     assert layer(torch.zeros(0, 16)).shape == (0, 8)
+
+
+def test_a_compiled_layer_gives_the_same() -> None:
+    """The compiler cannot look into oneDNN's product with weights that change; it must call it whole."""
+    x, weight, bias = pair(8, 16, True)
+    given = [t.detach().requires_grad_() for t in (x, weight, bias)]
+    found = []
+    for kind in (torch.compile(linear, backend="aot_eager"), F.linear):
+        out = kind(*given)
+        found.append([out, *torch.autograd.grad(out.square().sum(), given)])
+    for ours, theirs in zip(*found, strict=True):
+        torch.testing.assert_close(ours, theirs, rtol=1e-5, atol=1e-3)
