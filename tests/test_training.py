@@ -362,6 +362,25 @@ def test_scaled_gradients_are_clipped_after_they_are_scaled_back(tmp_path: Path)
     assert torch.equal(flat(runs[1].model), flat(runs[2].model))
 
 
+@pytest.mark.parametrize("place", ["blocks.0.mlp.up.weight", "norm.weight"])
+def test_an_overflow_moves_neither_optimizer_and_lowers_the_scale(place: str) -> None:
+    """Whichever of them got it: scaled back, inf clips the other's gradients to 0, and a step with 0 still moves."""
+    run = Trainer(tiny(dropout=0.0), TOKENS, VAL, dataclasses.replace(CONFIG, weight_decay=0.1))
+    run.scaler = torch.amp.GradScaler("cpu", init_scale=1024.0)
+    update_once(run)
+    before, moments = flat(run.model), [o.state_dict()["state"] for o in run.optimizers]
+    moments = [{name: value.clone() for name, value in state.items()} for o in moments for state in o.values()]
+    hook = run.model.get_parameter(place).register_hook(lambda grad: grad * torch.inf)
+    update_once(run)
+    after = [state for o in run.optimizers for state in o.state_dict()["state"].values()]
+    assert torch.equal(flat(run.model), before) and run.progress.step == 2
+    assert all(torch.equal(one[name], two[name]) for one, two in zip(moments, after, strict=True) for name in one)
+    assert run.scaler.get_scale() == 512
+    hook.remove()
+    update_once(run)
+    assert torch.isfinite(flat(run.model)).all() and not torch.equal(flat(run.model), before)
+
+
 @pytest.mark.parametrize("precision", ["bfloat16", "float32"])
 def test_mixed_precision_trains_and_keeps_float32_weights(precision: Any) -> None:
     model = tiny()
@@ -396,6 +415,15 @@ def test_a_history_begins_at_ln_v_and_says_what_happened() -> None:
 def test_the_last_step_is_evaluated_whatever_eval_every_says() -> None:
     history = train(tiny(), TOKENS, VAL, dataclasses.replace(CONFIG, max_steps=7, eval_every=4))
     assert [record["step"] for record in history] == [0, 4, 7]
+
+
+def test_the_rate_can_go_down_in_a_straight_line() -> None:
+    history = train(tiny(), TOKENS, VAL, dataclasses.replace(CONFIG, schedule="linear", eval_every=10))
+    assert history[1]["lr"] == pytest.approx(CONFIG.lr * (0.1 + 0.9 * 11 / 17)), "after the 10th update, number 9"
+
+
+def test_the_memory_of_muon_is_the_configurations() -> None:
+    assert make_optimizers(tiny(), TrainConfig(momentum=0.9))[1].defaults["momentum"] == 0.9
 
 
 def test_epochs_count_the_tokens_of_the_text() -> None:
