@@ -68,11 +68,12 @@ class _Linear(torch.autograd.Function):
 
 def linear(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
     """As `torch.nn.functional.linear`, with the same results up to rounding; no second derivative of a large one."""
-    rows = x.numel() // max(1, x.size(-1))
-    plain = x.device.type == "cpu" and x.dtype == weight.dtype == torch.float32 and not torch.is_autocast_enabled("cpu")
-    if not (MKL_IS_SLOW and plain and rows >= ROWS):
+    if not MKL_IS_SLOW or x.numel() < ROWS * x.size(-1):  # asked first: a token that is written pays for every question
         return F.linear(x, weight, bias)
-    return _Linear.apply(x.reshape(rows, -1).contiguous(), weight, bias).view(*x.shape[:-1], -1)
+    plain = x.device.type == "cpu" and x.dtype == weight.dtype == torch.float32 and not torch.is_autocast_enabled("cpu")
+    if not plain or x.numel() == 0:
+        return F.linear(x, weight, bias)
+    return _Linear.apply(x.flatten(0, -2).contiguous(), weight, bias).view(*x.shape[:-1], -1)
 
 
 class Linear(nn.Linear):
