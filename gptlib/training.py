@@ -92,7 +92,7 @@ def orthogonalize(matrices: Float[Tensor, "N R C"], steps: int = 5) -> Float[Ten
     tall = matrices.size(-2) > matrices.size(-1)
     x = matrices.mT if tall else matrices  # the shorter side first: the squares below are smaller
     x = x / (x.norm(dim=(-2, -1), keepdim=True) + 1e-7)
-    gram = x @ x.mT  # (N, R, R)
+    gram, rounds = x @ x.mT, None  # (N, R, R)
     for n in range(steps):
         p = torch.baddbmm(gram, gram, gram, beta=b, alpha=c)  # (N, R, R), b gram + c gram @ gram
         p.diagonal(dim1=-2, dim2=-1).add_(a)  # a round makes x to p @ x ...
