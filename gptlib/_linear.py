@@ -13,7 +13,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 
-ROWS = 256  # with fewer, and when text is written token by token, torch's own call is as fast
+ROWS = 256  # with fewer torch's own call is as fast, unless there are many
+WEIGHTS = 2**18  # which come from memory: for one row MKL reads them with one thread, oneDNN with all
 
 
 def _mkl_is_slow() -> bool:
@@ -58,7 +59,6 @@ class _Linear(torch.autograd.Function):
     def backward(ctx: Any, slope: Tensor) -> tuple[Tensor | None, ...]:
         x, weight = ctx.saved_tensors
         to_x, to_weight, to_bias = ctx.needs_input_grad
-        slope = slope.contiguous()
         return (
             _product(slope, weight.t()) if to_x else None,
             _product(slope.t(), x.t()) if to_weight else None,
@@ -68,12 +68,13 @@ class _Linear(torch.autograd.Function):
 
 def linear(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
     """As `torch.nn.functional.linear`, with the same results up to rounding; no second derivative of a large one."""
-    if not MKL_IS_SLOW or x.numel() < ROWS * x.size(-1):  # asked first: a token that is written pays for every question
+    few = x.numel() < ROWS * x.size(-1)
+    if not MKL_IS_SLOW or (few and weight.numel() < WEIGHTS):  # asked first: a written token pays for every question
         return F.linear(x, weight, bias)
     plain = x.device.type == "cpu" and x.dtype == weight.dtype == torch.float32 and not torch.is_autocast_enabled("cpu")
-    if not plain or x.numel() == 0:
+    if not plain or x.numel() == 0 or (few and not weight.is_contiguous()):
         return F.linear(x, weight, bias)
-    return _Linear.apply(x.flatten(0, -2).contiguous(), weight, bias).view(*x.shape[:-1], -1)
+    return _Linear.apply(x.flatten(0, -2), weight, bias).view(*x.shape[:-1], -1)
 
 
 class Linear(nn.Linear):
