@@ -1,7 +1,8 @@
 """What all tests share: the shape checks at run time, short and full counts, one thread per worker."""
 
 import os
-from collections.abc import Callable
+import signal
+from collections.abc import Callable, Iterator
 
 import jaxtyping
 import pytest
@@ -50,3 +51,11 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
 def scale(request: pytest.FixtureRequest) -> Callable[[int, int], int]:
     """`scale(short, long)`: the count to use, by whether `--long` was given."""
     return lambda short, long: long if request.config.getoption("--long") else short
+
+
+@pytest.fixture
+def listening() -> Iterator[None]:
+    """Ctrl-C as Python has it by default: what runs in the background of a shell is started with deaf ears."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)

@@ -340,6 +340,7 @@ def test_too_little_memory(live: Live, tmp_path: Path, batch_size: int) -> None:
 # ---- asked to stop
 
 
+@pytest.mark.usefixtures("listening")
 @pytest.mark.parametrize("number", [signal.SIGTERM, pytest.param(signal.SIGINT, marks=pytest.mark.long)])
 def test_the_command_that_is_printed_goes_on(
     tmp_path: Path, number: int, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]

@@ -25,6 +25,8 @@ from gptlib.model import GPT, GPTConfig
 from gptlib.tokenizer import CharTokenizer
 from gptlib.training import TrainConfig, cosine_lr, load_run, train, updates_to_do, window_starts
 
+pytestmark = pytest.mark.usefixtures("listening")
+
 ONE_TEXT = TEXT.replace("<|endoftext|>", "--")
 WITHOUT_END = CharTokenizer.train(ONE_TEXT, special_tokens=())
 TEXTS = {  # what windows begin with: documents, and anywhere in one long text
@@ -33,14 +35,6 @@ TEXTS = {  # what windows begin with: documents, and anywhere in one long text
 }
 STEPS = 12
 WHOLE = dataclasses.replace(CONFIG, max_steps=STEPS, eval_every=5, weight_decay=0.1)
-
-
-@pytest.fixture(autouse=True)
-def listening() -> Iterator[None]:
-    """Ctrl-C as Python has it by default: what runs in the background of a shell is started with deaf ears."""
-    before = signal.signal(signal.SIGINT, signal.default_int_handler)
-    yield
-    signal.signal(signal.SIGINT, before)
 
 
 @contextmanager
