@@ -4,6 +4,7 @@ For float32 torch calls MKL, which has no AVX-512 for processors of AMD. oneDNN 
 torch itself calls it in compiled models only. Both add in float32.
 """
 
+import math
 import platform
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
+from torch.utils.flop_counter import flop_registry, register_flop_formula
 
 ROWS = 256  # with fewer torch's own call is as fast, unless there are many
 WEIGHTS = 2**18  # which come from memory: for one row MKL reads them with one thread, oneDNN with all
@@ -48,6 +50,14 @@ def _(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
     return x.new_empty(x.size(0), weight.size(0))
 
 
+if hasattr(torch.ops.mkldnn, "_linear_pointwise") and torch.ops.mkldnn._linear_pointwise not in flop_registry:
+
+    @register_flop_formula(torch.ops.mkldnn._linear_pointwise)
+    def _flops(x: tuple[int, ...], weight: tuple[int, ...], *_: Any, **__: Any) -> int:
+        """Two operations for each weight and row: torch's counter of operations does not know this one."""
+        return 2 * math.prod(x) * weight[0]
+
+
 class _Linear(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
@@ -74,7 +84,7 @@ def linear(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
     plain = x.device.type == "cpu" and x.dtype == weight.dtype == torch.float32 and not torch.is_autocast_enabled("cpu")
     if not plain or x.numel() == 0 or (few and not weight.is_contiguous()):
         return F.linear(x, weight, bias)
-    return _Linear.apply(x.flatten(0, -2), weight, bias).view(*x.shape[:-1], -1)
+    return _Linear.apply(x.reshape(-1, x.size(-1)), weight, bias).view(*x.shape[:-1], -1)
 
 
 class Linear(nn.Linear):

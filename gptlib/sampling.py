@@ -2,8 +2,8 @@
 
 # %% auto #0
 __all__ = ['draw', 'filter_logits', 'last_logits', 'choose', 'sample_tokens', 'collect', 'generate', 'next_logits_of_each',
-           'generate_each', 'lay_out_for_writing', 'until_stop', 'start_ids', 'prompt_ids', 'penalise', 'keep_to',
-           'stream', 'complete', 'surprise', 'word_spans', 'writes_span', 'recall']
+           'generate_each', 'until_stop', 'start_ids', 'prompt_ids', 'penalise', 'keep_to', 'stream', 'complete',
+           'surprise', 'word_spans', 'writes_span', 'recall']
 
 # %% ../notebooks/09_sampling.ipynb #7274198e
 import math
@@ -16,7 +16,7 @@ from typing import Any
 import torch
 import torch.nn.functional as F
 from jaxtyping import Float, Int
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn.utils.rnn import pad_sequence
 
 from ._checks_sampling import check_prompt, check_prompts, check_sampling
@@ -218,17 +218,6 @@ def generate_each(
                 texts[b].append(i)
             going = [b for b in going if texts[b][-1] not in stops]
     return texts
-
-# %% ../notebooks/09_sampling.ipynb #2b60d33c
-def lay_out_for_writing(model: GPT) -> GPT:
-    """The same model with the weights of each linear map stored input by input: one token is read faster on a CPU.
-
-    Shapes and values stay, also of what is saved or trained on; sums may come in another order (lesson 09_sampling).
-    """
-    for module in model.modules():
-        if isinstance(module, nn.Linear):
-            module.weight.data = module.weight.data.t().contiguous().t()  # (out, in); in memory (in, out)
-    return model
 
 # %% ../notebooks/09_sampling.ipynb #fbac7a51
 def until_stop(pieces: Iterable[str], stops: Collection[str]) -> Iterator[str]:

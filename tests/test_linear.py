@@ -3,9 +3,10 @@
 import pytest
 import torch
 import torch.nn.functional as F
+from torch.utils.flop_counter import FlopCounterMode
 
 from gptlib import _linear
-from gptlib._linear import ROWS, Linear, linear
+from gptlib._linear import ROWS, WEIGHTS, Linear, linear
 
 pytestmark = pytest.mark.skipif(not hasattr(torch.ops.mkldnn, "_linear_pointwise"), reason="torch without oneDNN")
 
@@ -78,6 +79,21 @@ def test_small_products_other_numbers_and_mixed_precision_stay_with_torch(monkey
         linear(x, weight, bias)
 
 
+def test_one_row_and_many_weights_go_to_onednn_unless_they_are_stored_by_input(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Bugs: a written token reads large weights with one thread; weights stored by input are copied for every token."""
+    weight, bias, x = torch.randn(2, 512, 600), torch.randn(512), torch.randn(3, 1, 600)
+    assert weight[0].numel() >= WEIGHTS
+    by_input = weight[1].t().contiguous().t()
+    called, product = [], _linear._product
+    monkeypatch.setattr(_linear, "_product", lambda *given: called.append(0) or product(*given))
+    monkeypatch.setattr(_linear, "MKL_IS_SLOW", True)
+    for w, calls in ((weight[0], 1), (by_input, 1), (by_input[:, :300].contiguous(), 1)):
+        got = linear(x[..., : w.size(1)], w, bias)
+        torch.testing.assert_close(got, F.linear(x[..., : w.size(1)], w, bias), rtol=1e-5, atol=1e-4)
+        assert len(called) == calls
+    torch.testing.assert_close(linear(x[0, 0], weight[0]), F.linear(x[0, 0], weight[0]), rtol=1e-5, atol=1e-4)
+
+
 def test_a_layer_is_torchs_layer_for_all_who_look_for_one() -> None:
     layer = Linear(16, 8)
     assert isinstance(layer, torch.nn.Linear) and list(layer.state_dict()) == ["weight", "bias"]
@@ -94,3 +110,11 @@ def test_a_compiled_layer_gives_the_same() -> None:
         found.append([out, *torch.autograd.grad(out.square().sum(), given)])
     for ours, theirs in zip(*found, strict=True):
         torch.testing.assert_close(ours, theirs, rtol=1e-5, atol=1e-3)
+
+
+def test_torchs_counter_of_operations_counts_them() -> None:
+    """Forward and twice as much backward; for a counter that sees no product and calls the model free."""
+    given = [t.requires_grad_() for t in pair(8, 16, True)]
+    with FlopCounterMode(display=False) as counter:
+        linear(*given).sum().backward()
+    assert counter.get_total_flops() == 3 * 2 * 320 * 16 * 8

@@ -4,7 +4,6 @@ import math
 import shutil
 from collections.abc import Sequence
 from itertools import combinations
-from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
@@ -23,7 +22,6 @@ from gptlib.sampling import (
     generate,
     generate_each,
     last_logits,
-    lay_out_for_writing,
     next_logits_of_each,
     recall,
     stream,
@@ -32,7 +30,6 @@ from gptlib.sampling import (
     writes_span,
 )
 from gptlib.tokenizer import END_OF_TEXT, BPETokenizer, CharTokenizer, Tokenizer
-from gptlib.training import TrainConfig, load_run, make_optimizers, save_run
 
 Case = tuple[Tensor, float, int | None, float | None]
 
@@ -399,42 +396,6 @@ def test_generate_each_leaves_the_mode_and_its_arguments_as_they_were() -> None:
     before = [list(ids) for ids in prompts]
     first, second = (generate_each(model, prompts, 15, temperature=0) for _ in range(2))
     assert first == second and model.training and prompts == before
-
-
-# ---- the layout of the weights
-
-
-def test_the_layout_changes_no_value_shape_tie_or_row() -> None:
-    """Bugs: a transpose too many or too few; the embedding no longer tied to the head; only some maps laid out."""
-    model, plain = small_model(), small_model()
-    idx = torch.randint(23, (2, 9), generator=seeded())
-    assert lay_out_for_writing(model) is model
-    assert model.head.weight is model.token_embedding.weight
-    for (name, p), q in zip(model.named_parameters(), plain.parameters(), strict=True):
-        assert torch.equal(p, q) and p.requires_grad, name
-        assert p.dim() < 2 or "position" in name or p.t().is_contiguous(), name
-    with torch.no_grad():
-        torch.testing.assert_close(model(idx), plain(idx), atol=1e-5, rtol=1e-5)
-    pointers = [p.data_ptr() for p in model.parameters()]
-    assert [p.data_ptr() for p in lay_out_for_writing(model).parameters()] == pointers  # the second time costs nothing
-
-
-def test_a_laid_out_model_is_trained_and_saved_like_any(tmp_path: Path) -> None:
-    models = [small_model(vocab_size=24), lay_out_for_writing(small_model(vocab_size=24))]
-    x, y = torch.randint(24, (2, 4, 9), generator=seeded())
-    for model in models:
-        optimizers = make_optimizers(model.train(), TrainConfig())
-        for _ in range(3):
-            model(x, y)[1].backward()
-            for optimizer in optimizers:
-                optimizer.step()
-                optimizer.zero_grad()
-    for p, q in zip(*(model.parameters() for model in models), strict=True):
-        torch.testing.assert_close(p, q, atol=1e-5, rtol=1e-4)
-    save_run(tmp_path / "run", models[1], CharTokenizer("abcdefghijklmnopqrstuvw"), TrainConfig())
-    loaded, _ = load_run(tmp_path / "run")
-    for p, q in zip(loaded.parameters(), models[1].parameters(), strict=True):
-        assert torch.equal(p, q)
 
 
 @pytest.mark.long
