@@ -83,6 +83,8 @@ def spellings_of(
                 raise ValueError(f"{text!r} is required, and {name} holds {inside[0]!r}; leave out one of the two")
         spellings[text] = []
         for spelled in (text, " " + text):
+            if any(other in spelled for other in (*forbidden, *stops)):
+                continue  # with its space it must not stand there
             try:
                 ids = tuple(tokenizer.encode(spelled))
             except ValueError as error:
