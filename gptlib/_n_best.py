@@ -130,12 +130,8 @@ def n_best(
     @cache
     def judge(ids: Ids) -> tuple[bool, int, Collection[int]]:
         text = text_of(ids)
-
-        def is_forbidden(rest: Ids) -> bool:
-            longer = text + tokenizer.decode(rest)
-            return any(other in longer[max(0, len(text) - len(other)) :] for other in forbidden)
-
-        return text != tokenizer.decode(ids), *missing_tokens(ids, text, spellings, is_forbidden)
+        missing = missing_tokens(ids, text, spellings, lambda rest: completes(text, tokenizer.decode(rest), forbidden))
+        return text != tokenizer.decode(ids), *missing
 
     best: dict[str, Continuation] = {}
     for log_probability, ids in beam_search(step, judge, width, max_new_tokens, length_power):
@@ -146,6 +142,11 @@ def n_best(
             f"max_new_tokens or width, or ask for less"
         )
     return list(best.values())[:n]
+
+
+def completes(text: str, rest: str, forbidden: Collection[str]) -> bool:
+    """Whether the rest behind the text would write something forbidden."""
+    return any(other in text[-len(other) :] + rest for other in forbidden)
 
 
 def missing_tokens(
