@@ -25,6 +25,7 @@ from gptlib.sampling import (
     last_logits,
     next_logits_of_each,
     recall,
+    sample_tokens,
     stream,
     surprise,
     word_spans,
@@ -511,6 +512,15 @@ def test_the_mode_is_restored_after_an_exception_and_between_two_pieces() -> Non
     pieces = stream(model, tokenizer, "a", 3)
     next(pieces)
     assert model.training  # nobody knows when, or whether, the next piece is asked for
+
+
+def test_tokens_one_by_one_are_drawn_without_dropout_and_can_be_trained_on() -> None:
+    """Bugs: only `generate` turns dropout off; what comes out is bound to `torch.inference_mode`."""
+    model, idx = small_model(dropout=0.5).train(), torch.tensor([[1, 2, 3]])
+    tokens = sample_tokens(model, idx, temperature=0)
+    new = torch.stack([next(tokens) for _ in range(12)], dim=1)
+    assert model.training and not next(tokens).is_inference()
+    assert torch.equal(torch.cat([idx, new], dim=1), generate(model.eval(), idx, 12, temperature=0))
 
 
 # ---- text
