@@ -356,7 +356,8 @@ class RunFolder:
 
     def go_on(self, trainer: "Trainer", state: dict[str, Any]) -> None:
         """Restore the state, and take away what a kill has left that is newer or only half there."""
-        require_same(state["setup"] | state["texts"], setup_of(trainer) | self.texts)
+        defaults = asdict(GPTConfig()) | asdict(type(trainer.config)())  # for fields that came after the run began
+        require_same(defaults | state["setup"] | state["texts"], setup_of(trainer) | self.texts)
         restore(trainer, state)
         if not self.processes.leads:
             return

@@ -20,7 +20,7 @@ from hypothesis import strategies as st
 from test_training import CONFIG, TEXT, TOKENIZER, TOKENS, VAL, flat, tiny, untimed
 
 from gptlib import training
-from gptlib._run_folder import STRETCH, checksum, read_tree
+from gptlib._run_folder import STRETCH, checksum, read_tree, write_tree
 from gptlib.model import GPT, GPTConfig
 from gptlib.tokenizer import CharTokenizer
 from gptlib.training import TrainConfig, cosine_lr, load_run, train, updates_to_do, window_starts
@@ -340,3 +340,24 @@ def test_the_checksum_of_a_huge_text_costs_little(tmp_path: Path) -> None:
     assert checksum(Seen()) == checksum(tokens)
     assert len(touched) == 1024 and touched[0] == 0 and touched[-1] == len(tokens) - STRETCH
     assert math.isclose(max(np.diff(touched)), min(np.diff(touched)), rel_tol=1e-5)
+
+
+def test_a_field_that_came_after_the_run_began_has_its_default(tmp_path: Path) -> None:
+    plan = dataclasses.replace(WHOLE, max_steps=4)
+    train(small(TOKENIZER, 0.1), TOKENS[:900], VAL[:150], plan, tokenizer=TOKENIZER, run_dir=tmp_path)
+    path = tmp_path / "state" / "last.safetensors"
+    older = read_tree(path)
+    del older["setup"]["momentum"], older["setup"]["start"]
+    write_tree(path, older)
+    setting = {"tokenizer": TOKENIZER, "run_dir": tmp_path, "resume": True}
+    with pytest.raises(ValueError, match=r"momentum was 0.95 in this run and is 0.9 now"):
+        train(
+            small(TOKENIZER, 0.1),
+            TOKENS[:900],
+            VAL[:150],
+            dataclasses.replace(plan, momentum=0.9, max_steps=5),
+            **setting,
+        )
+    longer = dataclasses.replace(plan, max_steps=5)
+    with pytest.warns(UserWarning, match="4 updates"):
+        assert train(small(TOKENIZER, 0.1), TOKENS[:900], VAL[:150], longer, **setting)[-1]["step"] == 5
