@@ -39,7 +39,7 @@ def check_config(config: "TrainConfig") -> None:
     require(config, "betas", lambda v: len(v) == 2 and all(0 <= b < 1 for b in v), "two shares, each below 1")
     require(config, "optimizer", lambda v: v in ("muon", "adamw"), "muon or adamw")
     require(config, "precision", lambda v: v in ("float32", "bfloat16", "float16"), "float32, bfloat16 or float16")
-    require(config, "compile", lambda v: isinstance(v, bool), "True or False")
+    require(config, "compile shuffle", lambda v: isinstance(v, bool), "True or False")
 
 
 def check_fits(model: GPT, texts: Sequence[np.ndarray], precision: str, device: torch.device) -> None:

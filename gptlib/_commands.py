@@ -62,7 +62,8 @@ class Train:
     """Train a GPT on a text, from raw characters to a run folder that can write."""
 
     preset: str | None = None
-    """settings to begin with, which other flags change: plain, nanoGPT's recipe for a CPU"""
+    """settings to begin with, which other flags change: speedrun, which learns in few updates (with --tokenizer char
+    it takes other sizes), or plain, nanoGPT's recipe for a CPU"""
     data_path: str = "tales"
     """a text file in UTF-8, a gzip or a folder of .txt; a folder that `gptlib prepare` made; tales, pydocs or
     tinyshakespeare"""
@@ -242,7 +243,7 @@ def kept_tokenizer(args: Train, run_dir: Path) -> Tokenizer:
 
 def from_preset(args: Train) -> Train:
     """The flags of a preset; an explicit number of epochs is not overruled by its number of updates."""
-    fields = preset(args.preset)
+    fields = preset(args.preset, args.tokenizer)
     if args.training.epochs != TrainFlags().epochs:
         fields.pop("max_steps", None)
     model, training = (

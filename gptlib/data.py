@@ -2,11 +2,12 @@
 
 # %% auto #0
 __all__ = ['load_text', 'documents', 'split_text', 'encode_text', 'encode_to_file', 'open_tokens', 'document_starts',
-           'draw_starts', 'check_sizes', 'get_batch', 'eval_batches', 'pick_device']
+           'draw_starts', 'deck', 'check_sizes', 'get_batch', 'eval_batches', 'pick_device']
 
 # %% ../notebooks/02_data.ipynb #aeb3ecf6
 import os
 from collections.abc import Iterator
+from functools import lru_cache
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -121,8 +122,12 @@ def draw_starts(
     block_size: int,
     starts: Integer[np.ndarray, " D"] | None = None,
     generator: torch.Generator | None = None,
+    deal: int | None = None,
 ) -> Int[np.ndarray, " B"]:
-    """Where the windows of a batch begin: anywhere, or at one of `starts`, but never too near the end."""
+    """Where the windows of a batch begin: anywhere, or at one of `starts`, but never too near the end.
+
+    With `deal`, the batch of that number is dealt from shuffled decks of `starts`, one deck after the other.
+    """
     check_sizes(batch_size, block_size)
     last = n_tokens - block_size - 1  # the largest start: x needs T tokens, and y one more
     if last < 0:
@@ -138,7 +143,17 @@ def draw_starts(
             f"none of the {len(starts)} starts leaves room for a block of {block_size} in {n_tokens} tokens: "
             f"use a smaller block_size, or no starts"
         )
-    return fitting[torch.randint(len(fitting), (batch_size,), generator=generator).numpy()]
+    if deal is None:
+        return fitting[torch.randint(len(fitting), (batch_size,), generator=generator).numpy()]
+    seed = torch.initial_seed() if generator is None else generator.initial_seed()
+    cards = range(deal * batch_size, (deal + 1) * batch_size)
+    return fitting[[deck(len(fitting), card // len(fitting), seed)[card % len(fitting)] for card in cards]]
+
+
+@lru_cache(maxsize=2)
+def deck(size: int, number: int, seed: int) -> Int[np.ndarray, " D"]:
+    """The numbers below `size` in a shuffled order; every `number` of a deck has one of its own."""
+    return np.random.default_rng([seed % 2**63, number]).permutation(size)
 
 
 def check_sizes(batch_size: int, block_size: int) -> None:
@@ -154,14 +169,16 @@ def get_batch(
     *,
     starts: Integer[np.ndarray, " D"] | None = None,
     generator: torch.Generator | None = None,
+    deal: int | None = None,
     device: str | torch.device = "cpu",
 ) -> tuple[Int[Tensor, "B T"], Int[Tensor, "B T"]]:
     """Random windows `x` and, for every place in them, the token that comes next, `y` (lesson 02_data).
 
     Windows begin anywhere, each of the `N - T` places equally likely, or at one of `starts`, of which those too near
-    the end are left out. Raises `ValueError` if not even one window fits.
+    the end are left out. With `deal`, the number of the batch, each of the `starts` comes once before any comes again.
+    Raises `ValueError` if not even one window fits.
     """
-    chosen = draw_starts(len(tokens), batch_size, block_size, starts, generator)  # (B,)
+    chosen = draw_starts(len(tokens), batch_size, block_size, starts, generator, deal)  # (B,)
     windows = torch.from_numpy(tokens[chosen[:, None] + np.arange(block_size + 1)].astype(np.int64))  # (B, T + 1)
     return windows[:, :-1].contiguous().to(device), windows[:, 1:].contiguous().to(device)  # (B, T) each
 

@@ -231,6 +231,7 @@ class TrainConfig:
     precision: Literal["float32", "bfloat16", "float16"] = "float32"  # of the products; the weights stay float32
     compile: bool = False  # let torch compile the passes: a minute at the start, then faster steps
     device: str = "auto"  # auto: what GPTLIB_DEVICE says, else cuda if there is one, else cpu
+    shuffle: bool = False  # deal each window of documents once before any again, instead of drawing them
     seed: int = 0  # of the windows and of dropout; the model has its own
     eval_every: int = 100  # updates from one evaluation to the next; where a run with a folder is saved, too
 
@@ -272,11 +273,11 @@ class Trainer:
         check_fits(model, [train_tokens, val_tokens], config.precision, self.device)
         self.config, self.progress, self.processes, T = config, Progress(), processes, model.config.block_size
         self.train_tokens, self.val_tokens = train_tokens, val_tokens
+        rows = config.batch_size * config.accumulation * processes.count
         self.starts, self.val_starts = (window_starts(t, tokenizer, T) for t in (train_tokens, val_tokens))
         self.total = updates_to_do(config, len(train_tokens), T, processes.count)
         self.gpus = [self.device] if self.device.type == "cuda" else []
-        self.tokens_per_update = config.batch_size * config.accumulation * processes.count * T
-        self.model = model.to(self.device).train()
+        self.model, self.tokens_per_update = model.to(self.device).train(), T * rows
         self.learner = processes.wrap(compiled(model, self.device) if config.compile else model)  # the same weights
         self.optimizers = make_optimizers(model, config)
         self.windows = torch.Generator().manual_seed(config.seed)
@@ -284,15 +285,16 @@ class Trainer:
 
     def batches(self, windows: torch.Generator) -> list[tuple[Tensor, Tensor, float]]:
         """The batches of one update, drawn for all processes, of which each keeps its own rows; and their weights."""
-        size, T = self.config.batch_size * self.processes.count, self.model.config.block_size
-        draw = partial(get_batch, self.train_tokens, size, T, starts=self.starts, generator=windows)
-        drawn = self.processes.own([draw() for _ in range(self.config.accumulation)])
+        c, T = self.config, self.model.config.block_size
+        draw = partial(get_batch, self.train_tokens, c.batch_size * self.processes.count, T, starts=self.starts)
+        numbers = range(self.progress.step * c.accumulation, (self.progress.step + 1) * c.accumulation)
+        drawn = self.processes.own([draw(generator=windows, deal=n if c.shuffle else None) for n in numbers])
         return [(x.to(self.device), y.to(self.device), weight) for x, y, weight in drawn]
 
     def loss(self, model: nn.Module, x: Int[Tensor, "B T"], y: Int[Tensor, "B T"]) -> Float[Tensor, ""]:
         """The loss of a batch, computed in the precision of the configuration."""
-        precision = self.config.precision
-        with torch.autocast(self.device.type, getattr(torch, precision), enabled=precision != "float32"):
+        c = self.config
+        with torch.autocast(self.device.type, getattr(torch, c.precision), enabled=c.precision != "float32"):
             return model(x, y)[1]
 
     def rate(self, step: int, peak: float) -> float:
