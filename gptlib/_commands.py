@@ -307,7 +307,8 @@ def train_together(args: Train, processes: Processes) -> bool:
         print(f"stopped by a signal and saved; go on with: {go_on}", file=sys.stderr)
         return True
     best, _ = load_run(run_dir, device=processes.device(plan.device))
-    result = measure(best, tokenizer, parts["val"], is_tales=args.data_path == "tales")
+    loss = min(record["val_loss"] for record in history)  # of the best model
+    result = measure(best, tokenizer, parts["val"], is_tales=args.data_path == "tales", loss=loss)
     add_facts(run_dir, evaluation=result)
     print(f"trained for {seconds:.0f} s; the validation text: {in_words(result)}")
     val_begins = tokenizer.decode(val_tokens[:100].tolist()).replace(END_OF_TEXT, "")
@@ -385,9 +386,12 @@ def run_eval(args: Eval) -> None:
     print(json.dumps(result) if args.json else f"{label(run_dir)} on {data_path}: {in_words(result)}")
 
 
-def measure(model: GPT, tokenizer: Tokenizer, part: Part, is_tales: bool) -> dict[str, float]:
-    """Loss in nats per token, perplexity, bits per byte; for the tales also their floor and the recall."""
-    loss = evaluate(model, part.tokens, starts=window_starts(part.tokens, tokenizer, model.config.block_size))
+def measure(
+    model: GPT, tokenizer: Tokenizer, part: Part, is_tales: bool, loss: float | None = None
+) -> dict[str, float]:
+    """Loss in nats per token, if it is not known yet, perplexity, bits per byte; on the tales floor and recall."""
+    if loss is None:
+        loss = evaluate(model, part.tokens, starts=window_starts(part.tokens, tokenizer, model.config.block_size))
     bits = bits_per_byte(loss, len(part.tokens) - 1, part.n_bytes)
     result = {"loss": loss, "perplexity": perplexity(loss), "bits_per_byte": bits}
     if is_tales:

@@ -40,11 +40,12 @@ PRESETS: dict[str, dict[str, Any]] = {
 WITH_CHARACTERS: dict[str, dict[str, Any]] = {  # what a preset does otherwise when every character is a token
     "speedrun": {
         "block_size": 64,
-        "batch_size": 12,
+        "batch_size": 20,
+        "muon_lr": 0.04,
         "look_back": 4,
         "tied": False,
-        "max_steps": 280,
-        "eval_every": 140,
+        "max_steps": 175,
+        "eval_every": 175,
     },
 }
 

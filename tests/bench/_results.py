@@ -19,7 +19,7 @@ def keep(name: str, result: Mapping[str, Any], table: str | None = None) -> Path
     """Write `results/<name>.json` and print it, or a table in its place."""
     commit = subprocess.run(["git", "rev-parse", "--short", "HEAD"], cwd=HERE, capture_output=True, text=True)
     about = {
-        "command": " ".join(["python", Path(sys.argv[0]).name, *sys.argv[1:]]),
+        "command": " ".join(["python", *(Path(a).name if Path(a).exists() else a for a in sys.argv)]),
         "commit": commit.stdout.strip() or "unknown",
         "machine": {
             "cpu": cpu_name(),
