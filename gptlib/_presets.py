@@ -42,10 +42,11 @@ WITH_CHARACTERS: dict[str, dict[str, Any]] = {  # what a preset does otherwise w
         "block_size": 64,
         "batch_size": 20,
         "muon_lr": 0.04,
+        "start": "random",
         "look_back": 4,
         "tied": False,
-        "max_steps": 175,
-        "eval_every": 175,
+        "max_steps": 150,
+        "eval_every": 150,
     },
 }
 

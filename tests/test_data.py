@@ -314,6 +314,35 @@ def test_a_generator_fixes_the_batches():
     assert torch.equal(before, torch.get_rng_state())
 
 
+@given(n_starts=st.integers(1, 12), batch_size=st.integers(1, 9), seed=st.integers(0, 2**63 - 1))
+def test_dealt_windows_come_once_before_any_comes_again(n_starts: int, batch_size: int, seed: int) -> None:
+    """Also where a batch ends one deck and begins the next; the number of the batch decides, not what was drawn."""
+    tokens, starts = np.arange(200), np.arange(n_starts) * 10
+
+    def dealt(number: int) -> list[int]:
+        generator = torch.Generator().manual_seed(seed)
+        return get_batch(tokens, batch_size, 5, starts=starts, generator=generator, deal=number)[0][:, 0].tolist()
+
+    row = [start for number in range(3 * n_starts) for start in dealt(number)]
+    decks = [row[i : i + n_starts] for i in range(0, len(row) - n_starts + 1, n_starts)]
+    assert all(sorted(deck) == starts.tolist() for deck in decks)
+    assert n_starts < 8 or len({tuple(deck) for deck in decks}) > 1, "each deck is shuffled anew"
+    assert dealt(2) == row[2 * batch_size : 3 * batch_size]
+    generator = torch.Generator().manual_seed(seed)
+    before = generator.get_state()
+    get_batch(tokens, batch_size, 5, starts=starts, generator=generator, deal=0)
+    assert torch.equal(before, generator.get_state()), "nothing is drawn"
+
+
+def test_another_seed_deals_in_another_order() -> None:
+    tokens, starts = np.arange(2000), np.arange(100) * 10
+    first, second = (
+        get_batch(tokens, 100, 5, starts=starts, generator=torch.Generator().manual_seed(seed), deal=0)[0][:, 0]
+        for seed in (1, 2)
+    )
+    assert not torch.equal(first, second) and torch.equal(first.sort().values, second.sort().values)
+
+
 @given(PIECES)
 def test_documents_begin_at_the_mark_before_them(pieces):
     """A start one too late never predicts the first token; the closing mark begins nothing."""

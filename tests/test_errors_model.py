@@ -102,3 +102,20 @@ def test_a_full_cache_and_another_number_of_texts_are_refused() -> None:
     with pytest.raises(ValueError, match="holds 2 texts, but 1 go on"):
         cache.append(rows[:1, :, :1], rows[:1, :, :1])
     assert cache.length == 3
+
+
+@pytest.mark.parametrize("value", [-1, 3, 1.0, True, "all"])
+def test_more_heads_than_there_are_cannot_look_back(value: Any) -> None:
+    with pytest.raises(ValueError, match=rf"^look_back is {value!r}; give a number of heads, from 0 to n_head, 2$"):
+        dataclasses.replace(SMALL, look_back=value)
+
+
+def test_heads_of_an_odd_size_cannot_look_back() -> None:
+    with pytest.raises(ValueError, match="look_back needs heads of an even size, and 3 is odd; give 0"):
+        GPTConfig(n_embd=6, n_head=2, look_back=1)
+
+
+@pytest.mark.parametrize(("name", "choices"), [("scale", "'small' or 'unit'"), ("start", "'copy' or 'random'")])
+def test_an_unknown_start_gets_the_choices(name: str, choices: str) -> None:
+    with pytest.raises(ValueError, match=f"^{name} is 'big'; choose {choices}$"):
+        dataclasses.replace(SMALL, **{name: "big"})

@@ -190,6 +190,36 @@ def test_the_start_loss_is_ln_v(V: int, tied: bool) -> None:
     assert loss == pytest.approx(math.log(V), rel=0.1)
 
 
+@pytest.mark.parametrize("start", ["copy", "random"])
+def test_at_unit_scale_an_untied_head_begins_at_exactly_ln_v(start: Any) -> None:
+    torch.manual_seed(0)
+    model = GPT(GPTConfig(50, block_size=32, n_layer=2, n_head=2, n_embd=64, tied=False, scale="unit", start=start))
+    assert model(ids(8, 32, 3, 50), ids(8, 32, 4, 50))[1].item() == pytest.approx(math.log(50), rel=1e-6)
+    block = model.blocks[1]
+    assert block.mlp.down.weight.eq(0).all() and block.attention.out.weight.eq(0).all() == (start == "random")
+    assert block.mlp.up.weight.std().item() == pytest.approx(64**-0.5, rel=0.05)
+    tied = GPT(GPTConfig(50, block_size=32, n_layer=2, n_head=2, n_embd=64, scale="unit", start=start))
+    assert tied(ids(8, 32, 3, 50), ids(8, 32, 4, 50))[1].item() == pytest.approx(math.log(50), rel=0.15)
+
+
+@pytest.mark.parametrize("settings", [{"scale": "unit", "tied": False}, {"scale": "unit"}, {}])
+@pytest.mark.parametrize("heads", [1, 4])
+def test_heads_begin_by_looking_back_as_many_tokens_as_their_number(heads: int, settings: dict[str, Any]) -> None:
+    """For hands turned the wrong way (they would look into the future, which is masked) or heads that are mixed up."""
+    torch.manual_seed(0)
+    model = GPT(GPTConfig(50, block_size=48, n_layer=2, n_head=4, n_embd=128, look_back=heads, **settings))
+    with record(model) as seen, torch.no_grad():
+        model(ids(3, 40, 5, 50))
+    weights = seen[0]["weights"]  # (B, H, T, S)
+    for head in range(4):
+        there = weights[:, head].diagonal(-(head + 1), dim1=-2, dim2=-1)[:, head + 1 :]
+        assert (there.min() > 0.6) == (head < heads)
+    plain = GPT(GPTConfig(50, block_size=48, n_layer=2, n_head=4, n_embd=128))
+    assert [p.shape for p in model.parameters() if not p.shape == (50, 128)] == [
+        p.shape for p in plain.parameters() if not p.shape == (50, 128)
+    ], "a start, not another model"
+
+
 def test_weights_begin_as_small_as_the_paper_says() -> None:
     """For a residual scale that is missing, or that counts L additions instead of 2L."""
     torch.manual_seed(0)

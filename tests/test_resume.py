@@ -126,6 +126,7 @@ def plans(draw: Any) -> dict[str, Any]:
         grad_clip=draw(st.sampled_from([0.1, 10.0])),
         precision=draw(st.sampled_from(["float32", "float32", "bfloat16"])),
         device="cpu",
+        shuffle=draw(st.booleans()),
         seed=draw(st.integers(0, 9)),
         eval_every=draw(st.integers(1, 9)),
     )
@@ -287,6 +288,7 @@ def test_every_field_of_the_model_is_refused(tmp_path: Path) -> None:
     train(tiny(), TOKENS, VAL, short, **given)
     changes = {"vocab_size": 99, "block_size": 6, "n_layer": 1, "n_head": 4, "n_embd": 32, "dropout": 0.3}
     changes |= {"bias": False, "gelu": "tanh", "norm_eps": 1e-3, "tied": False, "start": "random"}
+    changes |= {"scale": "unit", "look_back": 1}
     config = tiny().config
     for field in dataclasses.fields(GPTConfig):
         assert getattr(config, field.name) != changes[field.name]

@@ -129,14 +129,27 @@ def test_a_machine_without_a_compiler(tmp_path: Path) -> None:
 # ---- presets
 
 
+@pytest.mark.parametrize("tokenizer", [None, "char"])
 @pytest.mark.parametrize("name", PRESETS)
-def test_a_preset_names_fields_that_there_are(name: str) -> None:
+def test_a_preset_names_fields_that_there_are(name: str, tokenizer: str | None) -> None:
     known = {field.name for kind in (GPTConfig, TrainConfig, _commands.Train) for field in fields(kind)}
-    assert preset(name).keys() <= known
-    args = _commands.from_preset(_commands.Train(preset=name))
+    wanted = preset(name, tokenizer)
+    assert wanted.keys() <= known
+    args = _commands.from_preset(_commands.Train(preset=name, tokenizer=tokenizer))
     GPT(GPTConfig(**asdict(args.model) | {"vocab_size": 7}))
+    TrainConfig(**asdict(args.training))
     flat = asdict(args.model) | asdict(args.training) | {"tokenizer": args.tokenizer}
-    assert {field: flat[field] for field in preset(name)} == preset(name)
+    assert {field: flat[field] for field in wanted} == wanted
+
+
+def test_the_quick_preset_takes_other_sizes_for_characters(here: Path) -> None:
+    flags = ["--data_path=frogs.txt", "--max_steps=1", "--n_layer=1", "--batch_size=2", "--n_embd=16"]
+    main(["train", "--preset=speedrun", *flags, "--block_size=8", "--vocab_size=300", "--run_dir=words"])
+    main(["train", "--preset=speedrun", "--tokenizer=char", *flags, "--block_size=8", "--run_dir=letters"])
+    words, letters = described("words"), described("letters")
+    assert words["training"]["shuffle"] and words["training"]["schedule"] == "linear"
+    assert (words["model"]["look_back"], words["model"]["tied"]) == (1, True)
+    assert (letters["model"]["look_back"], letters["model"]["tied"], letters["model"]["scale"]) == (4, False, "unit")
 
 
 def test_flags_win_over_a_preset_and_a_preset_over_defaults(here: Path) -> None:

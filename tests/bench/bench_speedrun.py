@@ -38,13 +38,9 @@ WITHOUT = {  # what stands in place of each part of the recipe
     "untied head": {"tied": True},
     "linear to 0, short warm-up": {"schedule": "cosine", "min_lr": 0.02, "warmup_steps": 30},
     "Muon's rate and memory": {"muon_lr": 0.02, "momentum": 0.95},
-    "copying start": {"start": "random"},
+    "additions from 0": {"start": "copy"},
 }
-WITHOUT_ON_TALES = {
-    "look_back": {"look_back": 0},
-    "shuffle": {"shuffle": False},
-    "copying start": {"start": "random"},
-}
+WITHOUT_ON_TALES = {"shuffle": {"shuffle": False}}  # it deals documents, and the other text is a single one
 
 
 def command(*flags: str) -> dict[str, float]:
