@@ -66,7 +66,7 @@ class GPTConfig:
         _require(self.gelu in ("erf", "tanh"), "gelu", self.gelu, "choose 'erf' or 'tanh'")
         _require(self.start in ("copy", "random"), "start", self.start, "choose 'copy' or 'random'")
         _require(self.scale in ("small", "unit"), "scale", self.scale, "choose 'small' or 'unit'")
-        fits = isinstance(self.look_back, int) and 0 <= self.look_back <= self.n_head
+        fits = type(self.look_back) is int and 0 <= self.look_back <= self.n_head
         _require(fits, "look_back", self.look_back, f"give a number of heads, from 0 to n_head, {self.n_head}")
         if self.look_back and self.n_embd // self.n_head % 2:
             raise ValueError(f"look_back needs heads of an even size, and {self.n_embd // self.n_head} is odd; give 0")

@@ -330,8 +330,7 @@ def update_once(run: Trainer) -> None:
 # %% ../notebooks/08_training.ipynb #f00d6d43
 def add_record(run: Trainer) -> dict[str, float]:
     """Evaluate, and add a record to the history. At step 0 it has the loss of the first batches, and no rate."""
-    p, n_tokens = run.progress, run.tokens_per_update
-    losses = p.losses
+    p, n_tokens, losses = run.progress, run.tokens_per_update, run.progress.losses
     if not losses:  # nothing was trained yet: the first batches, from a generator of their own
         batches = run.batches(torch.Generator().manual_seed(run.config.seed))
         with evaluating(run.model), torch.no_grad():
@@ -368,10 +367,10 @@ def train(
 
     `on_eval` gets each record: `train_loss` is the mean since the last one, `val_loss` of all `val_tokens`, `lr`
     AdamW's. With a `tokenizer`, windows begin where documents begin. With a `run_dir`, each evaluation saves the best
-    model, with `facts` in its `config.json`, and all that going on needs.
-    Ctrl-C or SIGTERM saves and returns; the same call with `resume=True` goes on as if nothing had been, on a CPU bit
-    for bit; length, `eval_every`, device and `compile` may change. Started by torchrun, the processes of a run share
-    its work, each with its own `batch_size`; the first one evaluates, reports and writes.
+    model, with `facts` in its `config.json`, and all that going on needs. Ctrl-C or SIGTERM saves and returns; the same
+    call with `resume=True` goes on as if nothing had been, on a CPU bit for bit; length, `eval_every`, device and
+    `compile` may change. Started by torchrun, the processes of a run share its work, each with its own `batch_size`;
+    the first one evaluates, reports and writes.
 
     The model ends in evaluation mode with its last weights, the global random state as it was. Raises `ValueError` for
     what does not fit, `FileNotFoundError` if there is nothing to go on from, `FloatingPointError` if the loss is no

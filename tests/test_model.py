@@ -3,6 +3,7 @@
 import copy
 import math
 from dataclasses import replace
+from typing import Any
 
 import pytest
 import torch
@@ -213,10 +214,10 @@ def test_heads_begin_by_looking_back_as_many_tokens_as_their_number(heads: int, 
     weights = seen[0]["weights"]  # (B, H, T, S)
     for head in range(4):
         there = weights[:, head].diagonal(-(head + 1), dim1=-2, dim2=-1)[:, head + 1 :]
-        assert (there.min() > 0.6) == (head < heads)
+        assert there.mean() > 0.9 if head < heads else there.mean() < 0.5
     plain = GPT(GPTConfig(50, block_size=48, n_layer=2, n_head=4, n_embd=128))
-    assert [p.shape for p in model.parameters() if not p.shape == (50, 128)] == [
-        p.shape for p in plain.parameters() if not p.shape == (50, 128)
+    assert [p.shape for p in model.parameters() if p.shape != (50, 128)] == [
+        p.shape for p in plain.parameters() if p.shape != (50, 128)
     ], "a start, not another model"
 
 
