@@ -17,6 +17,7 @@ from hypothesis import strategies as st
 from safetensors import safe_open
 from torch import nn
 
+from gptlib import training
 from gptlib._files import atomic_path
 from gptlib._run_folder import read_tree, restore, state_of, write_tree
 from gptlib.data import document_starts, encode_text, eval_batches, get_batch
@@ -510,3 +511,20 @@ def test_a_file_is_whole_or_as_before(tmp_path: Path) -> None:
         partial.write_text("thr", encoding="utf-8")
         raise RuntimeError
     assert [file.read_text(encoding="utf-8") for file in path.parent.iterdir()] == ["two"]
+
+
+@pytest.mark.parametrize("shuffle", [True, False])
+def test_shuffled_windows_are_dealt_batch_after_batch(shuffle: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    """For batches that are all the first of the deck, or that leave some out when an update has several."""
+    seen: list[int | None] = []
+    draw = training.get_batch
+
+    def noting(*args: Any, deal: int | None = None, **settings: Any) -> Any:
+        seen.append(deal)
+        return draw(*args, deal=deal, **settings)
+
+    monkeypatch.setattr(training, "get_batch", noting)
+    plan = dataclasses.replace(CONFIG, max_steps=4, accumulation=2, eval_every=9, shuffle=shuffle)
+    train(tiny(), TOKENS, VAL, plan, tokenizer=TOKENIZER)
+    first, then = seen[:2], seen[2:]  # the record of step 0 reads the first update's batches, too
+    assert then == (list(range(8)) if shuffle else [None] * 8) and first == then[:2]
