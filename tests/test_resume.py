@@ -331,15 +331,12 @@ def test_the_checksum_of_a_huge_text_costs_little(tmp_path: Path) -> None:
     tokens = np.memmap(tmp_path / "huge", dtype=np.uint16, mode="w+", shape=(2**29,))
     touched: list[int] = []
 
-    class Seen:
-        def __len__(self) -> int:
-            return len(tokens)
-
+    class Seen(np.ndarray):
         def __getitem__(self, part: slice) -> np.ndarray:
-            touched.append(part.start)
+            touched.append(int(part.start))
             return tokens[part]
 
-    assert checksum(Seen()) == checksum(tokens)
+    assert checksum(tokens.view(Seen)) == checksum(tokens)
     assert len(touched) == 1024 and touched[0] == 0 and touched[-1] == len(tokens) - STRETCH
     assert math.isclose(max(np.diff(touched)), min(np.diff(touched)), rel_tol=1e-5)
 
