@@ -1,0 +1,62 @@
+// Stands in front of each widget's own script: what all of them need, and nothing from outside.
+
+/** A new element; text is only ever text. */
+function element(tag, className = "", text = "", attributes = {}) {
+  const made = document.createElement(tag);
+  if (className) made.className = className;
+  if (text !== "") made.textContent = text;
+  for (const [name, value] of Object.entries(attributes)) made.setAttribute(name, value);
+  return made;
+}
+
+/** The bytes of a trait, copied, since a typed array of wider numbers needs them aligned. */
+function bytesOf(view) {
+  return new Uint8Array(view.buffer.slice(view.byteOffset, view.byteOffset + view.byteLength));
+}
+
+/** The color that a variable such as "--ink" has here now, as "rgb(...)", for a canvas. */
+function colorOf(el, variable) {
+  const probe = el.appendChild(element("i", "", "", { style: `display:none; color:var(${variable})` }));
+  const color = getComputedStyle(probe).color;
+  probe.remove();
+  return color;
+}
+
+/** Call back when light turns to dark or dark to light; gives a function that ends it. */
+function onTheme(callback) {
+  const media = matchMedia("(prefers-color-scheme: dark)");
+  const observer = new MutationObserver(callback);
+  observer.observe(document.body, { attributes: true, attributeFilter: ["data-jp-theme-light"] });
+  media.addEventListener("change", callback);
+  return () => {
+    observer.disconnect();
+    media.removeEventListener("change", callback);
+  };
+}
+
+/** Call back when one of these traits changes; gives a function that ends it. */
+function onChange(model, names, callback) {
+  const events = names.map((name) => `change:${name}`);
+  for (const event of events) model.on(event, callback);
+  return () => {
+    for (const event of events) model.off(event, callback);
+  };
+}
+
+/** Set traits and tell Python. */
+function put(model, values) {
+  for (const [name, value] of Object.entries(values)) model.set(name, value);
+  model.save_changes();
+}
+
+/** Give a canvas its size in CSS pixels, sharp on any screen; gives the context to draw with. */
+function sized(canvas, width, height) {
+  const ratio = devicePixelRatio || 1;
+  canvas.width = Math.round(width * ratio);
+  canvas.height = Math.round(height * ratio);
+  canvas.style.width = `${width}px`;
+  canvas.style.height = `${height}px`;
+  const context = canvas.getContext("2d");
+  context.setTransform(ratio, 0, 0, ratio, 0, 0);
+  return context;
+}
