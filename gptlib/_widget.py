@@ -11,11 +11,16 @@ from io import BytesIO
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
-import anywidget
-import ipywidgets
-import traitlets
-
 from gptlib._files import write_text
+
+try:
+    import anywidget
+    import ipywidgets
+    import traitlets
+except ModuleNotFoundError as error:
+    raise ModuleNotFoundError(
+        f"the widgets need {error.name}, which is not installed: pip install 'gptlib[notebooks]'", name=error.name
+    ) from error
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure, SubFigure
