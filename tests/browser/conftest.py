@@ -1,26 +1,45 @@
-"""Debian's Chromium, driven by playwright: pages that may ask nobody but this machine, and must not complain."""
+"""Debian's Chromium, driven by playwright, and a JupyterLab of its own: nobody but this machine may be asked."""
 
+import ast
+import json
+import os
+import re
+import secrets
 import shutil
+import socket
+import subprocess
+import sys
+import time
+import urllib.request
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 ARGS = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run"]
 ARGS += ["--disable-background-networking", "--disable-component-update", "--disable-sync"]
+SECONDS = 60  # longer than anything here takes, also on a busy machine: what is waited for that long is not coming
+CONTROLS = "button, select, input, textarea, a[href], summary, [tabindex]"
 
 
 @pytest.fixture(scope="session")
-def browser() -> Iterator["Browser"]:  # noqa: F821
+def browser() -> Iterator["Browser"]:
     if CHROMIUM is None:
-        pytest.skip("there is no Chromium here: apt-get install chromium")
+        sentence = "there is no Chromium here, so nothing can be tested in it: apt-get install chromium"
+        if os.environ.get("GPTLIB_BROWSER") == "required":
+            pytest.fail(sentence)
+        pytest.skip(sentence)
     from playwright.sync_api import sync_playwright
 
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=CHROMIUM, args=ARGS)
         yield browser
         browser.close()
+
+
+# ---- a widget as a page from disk
 
 
 @pytest.fixture
@@ -44,3 +63,229 @@ def open_page(browser, tmp_path: Path) -> Iterator[Callable]:
     for page in pages:
         page.close()
     assert not wrong
+
+
+@pytest.fixture(scope="session")
+def axe() -> Callable:
+    """`axe(page)` fails with what axe-core finds wrong for people who see little or use no mouse."""
+    from axe_playwright_python.sync_playwright import Axe
+
+    def checked(page, context: str | None = None, rules: list[str] | None = None) -> None:
+        options: dict[str, Any] = {"resultTypes": ["violations"]}
+        if rules:
+            options["runOnly"] = {"type": "rule", "values": rules}
+        found = Axe().run(page, context, options)
+        assert found.violations_count == 0, found.generate_report()
+
+    return checked
+
+
+# ---- JupyterLab
+
+
+class Lab:
+    """A running JupyterLab that knows nothing of this user's settings, with the notebooks of one folder."""
+
+    def __init__(self, browser, home: Path) -> None:
+        self.browser, self.notebooks, self.runtime = browser, home / "notebooks", home / "JUPYTER_RUNTIME_DIR"
+        self.notebooks.mkdir()
+        names = ["JUPYTER_CONFIG_DIR", "JUPYTER_DATA_DIR", "JUPYTER_RUNTIME_DIR", "IPYTHONDIR"]
+        names += ["JUPYTERLAB_WORKSPACES_DIR", "JUPYTERLAB_SETTINGS_DIR"]
+        settings = home / "JUPYTERLAB_SETTINGS_DIR" / "@jupyterlab"
+        quiet = {"checkForUpdates": False, "fetchNews": "false", "doNotDisturbMode": True}
+        write_json(settings / "apputils-extension" / "notification.jupyterlab-settings", quiet)
+        whole = {"windowingMode": "none"}  # every cell is in the page, not only those in sight
+        write_json(settings / "notebook-extension" / "tracker.jupyterlab-settings", whole)
+        self.token, self.url = secrets.token_hex(16), f"http://127.0.0.1:{free_port()}"
+        port = self.url.rpartition(":")[2]
+        command = [sys.executable, "-m", "jupyterlab", "--no-browser", "--allow-root", "--ServerApp.ip=127.0.0.1"]
+        command += [f"--ServerApp.port={port}", "--ServerApp.port_retries=0", f"--IdentityProvider.token={self.token}"]
+        command += [f"--ServerApp.root_dir={self.notebooks}", "--LabApp.expose_app_in_browser=True"]
+        command += ["--LabApp.extension_manager=readonly"]
+        self.log = home / "lab.log"
+        environment = os.environ | {name: str(home / name) for name in names}
+        with self.log.open("wb") as log:
+            self.process = subprocess.Popen(command, env=environment, stdout=log, stderr=log, stdin=subprocess.DEVNULL)
+
+    def wait(self) -> None:
+        """Until the server answers."""
+        end = time.monotonic() + SECONDS
+        while True:
+            try:
+                urllib.request.urlopen(f"{self.url}/api/status?token={self.token}", timeout=5).close()
+                return
+            except OSError:
+                said = self.log.read_text(encoding="utf-8")
+                assert self.process.poll() is None, f"JupyterLab ended at once: {said}"
+                assert time.monotonic() < end, f"JupyterLab did not answer in {SECONDS} s: {said}"
+                time.sleep(0.05)
+
+    def stop(self) -> None:
+        self.process.terminate()
+        try:
+            self.process.wait(timeout=20)
+        except subprocess.TimeoutExpired:
+            self.process.kill()
+            self.process.wait()
+
+    def write(self, name: str, cells: list[str]) -> str:
+        """A notebook with these cells of code."""
+        import nbformat
+
+        made = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(source) for source in cells])
+        made.metadata["kernelspec"] = {"name": "python3", "display_name": "Python 3", "language": "python"}
+        nbformat.write(made, self.notebooks / name)
+        return name
+
+    def open(self, name: str, **options: Any) -> "Notebook":
+        return Notebook(self, name, **options)
+
+
+class Notebook:
+    """A notebook as a reader has it before them, and a second line to its kernel.
+
+    `outside` gathers the requests to anyone but the server, all of them refused; `wrong` what the page complained of;
+    `frames` the sizes of what went over the web socket of the kernel: (whether the page sent it, bytes).
+    """
+
+    def __init__(self, lab: Lab, name: str, theme: str = "light", width: int = 1100, height: int = 1400) -> None:
+        from jupyter_client import BlockingKernelClient
+
+        self.outside: list[str] = []
+        self.wrong: list[str] = []
+        self.frames: list[tuple[bool, int]] = []
+        self.context = lab.browser.new_context(color_scheme=theme, viewport={"width": width, "height": height})
+        self.page = page = self.context.new_page()
+        page.set_default_timeout(1000 * SECONDS)
+        ours = re.escape(lab.url.removeprefix("http"))
+        self.context.route(re.compile(rf"^(?!http{ours}/|data:|blob:)"), self._refuse)
+        page.on("websocket", lambda made: self._listen(made, rf"ws{ours}/"))
+        page.on("pageerror", lambda error: self.wrong.append(str(error)))
+        page.on("console", lambda said: self.wrong.append(said.text) if said.type == "error" else None)
+        page.goto(f"{lab.url}/doc/tree/{name}?token={lab.token}&reset")
+        self.wait_for_kernel()
+        kernel = page.evaluate("jupyterapp.shell.currentWidget.sessionContext.session.kernel.id")
+        self.client = BlockingKernelClient()
+        self.client.load_connection_file(str(lab.runtime / f"kernel-{kernel}.json"))
+        self.client.start_channels()
+        self.client.wait_for_ready(timeout=SECONDS)
+
+    def _refuse(self, route) -> None:
+        self.outside.append(route.request.url)
+        route.abort()
+
+    def _listen(self, made, ours: str) -> None:
+        if not re.match(ours, made.url):
+            self.outside.append(made.url)
+        if "/channels" in made.url:
+            made.on("framesent", lambda frame: self.frames.append((True, len(frame))))
+            made.on("framereceived", lambda frame: self.frames.append((False, len(frame))))
+
+    def wait_for_kernel(self) -> None:
+        """Until the notebook is open and its kernel has nothing to do."""
+        self.page.wait_for_function(
+            """() => {
+                const context = window.jupyterapp?.shell.currentWidget?.sessionContext;
+                const kernel = context?.isReady && context.session?.kernel;
+                return kernel && kernel.connectionStatus === 'connected' && kernel.status === 'idle';
+            }"""
+        )
+
+    def command(self, name: str, wait: bool = True, **arguments: Any) -> None:
+        """Run a command of JupyterLab, by default to its end."""
+        self.page.evaluate(
+            """([name, given]) => {
+                window.ended = null;
+                jupyterapp.commands.execute(name, given).then(() => { window.ended = 'well'; },
+                                                              (error) => { window.ended = String(error); });
+            }""",
+            [name, arguments],
+        )
+        if wait:
+            self.page.wait_for_function("window.ended !== null")
+            assert self.page.evaluate("window.ended") == "well"
+
+    def run_all(self) -> None:
+        self.command("notebook:run-all-cells")
+        self.check_cells()
+
+    def cells(self) -> list[dict[str, Any]]:
+        return self.page.evaluate(
+            """() => Array.from(jupyterapp.shell.currentWidget.content.model.cells, (cell) => cell.toJSON())
+                          .filter((cell) => cell.cell_type === 'code')"""
+        )
+
+    def wait_for_run(self) -> None:
+        """Until every cell has been run, or one has failed; for ways to run that are not a command."""
+        self.page.wait_for_function(
+            """() => {
+                const cells = Array.from(jupyterapp.shell.currentWidget.content.model.cells, (cell) => cell.toJSON());
+                const code = cells.filter((cell) => cell.cell_type === 'code');
+                return code.every((cell) => cell.execution_count)
+                    || code.some((cell) => cell.outputs.some((output) => output.output_type === 'error'));
+            }"""
+        )
+        self.check_cells()
+
+    def check_cells(self) -> None:
+        for cell in self.cells():
+            errors = [output for output in cell["outputs"] if output["output_type"] == "error"]
+            assert not errors, f"{errors[0]['ename']}: {errors[0]['evalue']} in: {cell['source']}"
+            assert cell["execution_count"], f"this cell was not run: {cell['source']}"
+
+    def value(self, expression: str) -> Any:
+        """What the notebook's kernel says to an expression whose value is a literal."""
+        return ast.literal_eval(self._execute("", {"value": expression})["value"]["data"]["text/plain"])
+
+    def do(self, code: str) -> None:
+        """Run code in the notebook's kernel, as another cell would."""
+        self._execute(code, {})
+
+    def _execute(self, code: str, expressions: dict[str, str]) -> dict[str, Any]:
+        reply = self.client.execute_interactive(
+            code,
+            silent=True,
+            store_history=False,
+            user_expressions=expressions,
+            output_hook=lambda message: None,
+            timeout=SECONDS,
+        )["content"]
+        failed = [reply, *reply.get("user_expressions", {}).values()]
+        assert all(part["status"] == "ok" for part in failed), failed
+        return reply["user_expressions"]
+
+    def until(self, expression: str, value: Any) -> None:
+        """Until the kernel gives this value: what the page tells it takes a moment to arrive."""
+        end = time.monotonic() + SECONDS
+        while (now := self.value(expression)) != value:
+            assert time.monotonic() < end, f"{expression} is {now!r} after {SECONDS} s, not {value!r}"
+            self.page.wait_for_timeout(20)
+
+    def check(self) -> None:
+        assert self.outside == []
+        assert self.wrong == []
+
+    def close(self) -> None:
+        self.client.stop_channels()
+        self.context.close()
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+def write_json(path: Path, content: dict[str, Any]) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(json.dumps(content), encoding="utf-8", newline="\n")
+
+
+@pytest.fixture(scope="session")
+def lab(browser, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
+    lab = Lab(browser, tmp_path_factory.mktemp("lab"))
+    try:
+        lab.wait()
+        yield lab
+    finally:
+        lab.stop()
