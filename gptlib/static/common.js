@@ -60,3 +60,40 @@ function sized(canvas, width, height) {
   context.setTransform(ratio, 0, 0, ratio, 0, 0);
   return context;
 }
+
+/** Put what a token shows into an element: ordinary text and signs in turn. */
+function fill(el, parts) {
+  const inner = el.appendChild(element("bdi"));
+  parts.forEach((text, i) => text && inner.append(i % 2 ? element("i", "sign", text) : text));
+  return el;
+}
+
+/** A box to type in: Python gets it as `typed`, says what is wrong with it in `problem`, and counts its answers. */
+function typingBox(model, root, label) {
+  const frame = root.appendChild(element("label", "typing"));
+  frame.append(element("span", "", label));
+  const box = frame.appendChild(element("textarea", "", "", { rows: 2, spellcheck: "false" }));
+  const problem = root.appendChild(element("div", "warning", "", { role: "status" }));
+  box.readOnly = model.get("alone");
+  let timer = 0;
+  const ask = () => (box.value === model.get("typed") ? answered() : put(model, { typed: box.value }));
+  const answered = () => {
+    if (box.value === model.get("typed")) delete root.dataset.waiting;
+  };
+  const show = () => {
+    if (!root.dataset.waiting) box.value = model.get("typed");
+    problem.textContent = model.get("problem");
+    problem.hidden = !problem.textContent;
+  };
+  box.addEventListener("input", () => {
+    root.dataset.waiting = "1";
+    clearTimeout(timer);
+    timer = setTimeout(ask, 150); // so that not every key is a question
+  });
+  const ends = [onChange(model, ["typed", "problem"], show), onChange(model, ["answered"], answered)];
+  show();
+  return () => {
+    clearTimeout(timer);
+    for (const end of ends) end();
+  };
+}
