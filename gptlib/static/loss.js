@@ -149,7 +149,7 @@ function nearest(points, step) {
 
 function render({ model, el }) {
   const root = element("div", "gptlib gptlib-loss", "", { role: "group", "aria-label": "curves of the loss" });
-  const heading = element("h3"), bar = element("div", "bar"), runButtons = element("div", "bar runs");
+  const heading = element("div", "title"), bar = element("div", "bar"), runButtons = element("div", "bar runs");
   const log = element("input", "", "", { type: "checkbox" });
   const logLabel = element("label");
   logLabel.append(log, "logarithmic steps");
