@@ -176,7 +176,7 @@ class LossView(View):
         axes.set(xlabel="updates", ylabel="loss, nats per token")
         empty = "" if any(self.shown.values()) else "no records yet"
         heading = ": ".join(filter(None, [self.title, self.warning or empty]))
-        axes.set_title(plain_text(heading), loc="left", fontsize=10, color=WARN if self.warning else None)
+        axes.set_title(plain_text(heading), loc="left", fontsize=10, color=WARN if self.warning else "black")
         axes.spines[["top", "right"]].set_visible(False)
         self._draw_lines(axes)
         if any(self.shown.values()):
