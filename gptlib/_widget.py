@@ -112,6 +112,8 @@ class Beside(Picture, ipywidgets.HBox):
 
     def __init__(self, views: Sequence[View], names: Iterable[str]) -> None:
         super().__init__(list(views), layout=ipywidgets.Layout(flex_flow="row wrap", align_items="flex-start"))
+        for view in views:
+            view.layout.flex, view.layout.min_width = "1 1 440px", "0"  # each gets its share of the width
         names, first = list(names), views[0]
         self._links = [
             (0, number, name)

@@ -1,8 +1,8 @@
 // Attention maps: lines between tokens, a map, all heads at once, and how one query finds its keys.
 
 const MODES = { lines: "Lines", heat: "Map", grid: "All heads", neuron: "Neuron" };
-const MOST_LINES = 2500; // the strongest ones: more would neither be readable nor quick to draw
-const FAINT = 5; // of 255: a line below is not drawn
+const MOST_LINES = 2000; // the strongest ones: more would neither be readable nor quick to draw
+const FAINT = 10; // of 255: a line below is not drawn
 const HELP =
   "Arrow keys move the token, with Shift the key; Page Up and Page Down the layer, [ and ] the head. " +
   "Click or Enter holds, Esc lets go. Shift and click on a head shows it alone.";
@@ -45,7 +45,7 @@ function readLook(model, { L, H, T, S }) {
   return {
     layer: within("layer", L, 0),
     head,
-    on: head >= 0 ? [head] : on,
+    on: head >= 0 ? [head] : mode === "neuron" ? on.slice(0, 1) : on, // one query meets its keys in one head
     hover: within("hover", T, -1),
     key: within("key", S, -1),
     mode,
@@ -126,7 +126,7 @@ function tokenList(view, side, label, className = "") {
   const index = (event) => items.indexOf(event.target.closest(".token"));
   const target = (i) => (side === "hover" ? { hover: i, key: -1 } : { hover: -1, key: i });
   node.addEventListener("mouseover", (event) => index(event) >= 0 && view.aim(target(index(event))));
-  node.addEventListener("focusin", (event) => view.aim(target(index(event)), true));
+  node.addEventListener("focusin", (event) => view.aim(target(index(event))));
   node.addEventListener("click", (event) => index(event) >= 0 && view.hold(target(index(event))));
   let here = 0;
   return {
@@ -164,7 +164,8 @@ function textStrip(view) {
 
 function showHover(view, queries, keys) {
   const { hover, key } = view.look;
-  const row = hover >= 0 ? view.rowOf(hover) : null;
+  const shares = (values) => (view.look.byRow ? values.map((value) => value / Math.max(...values, 1e-9)) : values);
+  const row = hover >= 0 ? shares(view.rowOf(hover)) : null;
   const column = hover < 0 && key >= 0 ? view.columnOf(key) : null;
   if (queries === keys) {
     queries.shade(row ?? column);
@@ -190,7 +191,7 @@ function linesScene(view) {
   const over = wires.appendChild(element("canvas", "", "", { "aria-hidden": "true" }));
   node.append(queries.node, wires, keys.node);
   const height = Math.max(T, S) * row;
-  const width = () => Math.max(120, Math.min(480, view.width() - 300));
+  const width = () => Math.max(120, Math.min(560, view.width() - 290));
   const colorOfHead = (head) => view.headColors[head % view.headColors.length];
 
   function wire(context, t, s, w) {
@@ -206,8 +207,8 @@ function linesScene(view) {
       context.beginPath();
       for (const [t, s] of lines) wire(context, t, s, w);
       context.strokeStyle = colorOfHead(head);
-      context.globalAlpha = Math.min(1, 0.1 + (0.9 * level) / 255);
-      context.lineWidth = 0.75 + (2.25 * level) / 255;
+      context.globalAlpha = 0.08 + (0.92 * level) / 255;
+      context.lineWidth = 0.6 + (2.4 * level) / 255;
       context.stroke();
     }
   }
@@ -461,7 +462,7 @@ function neuronScene(view) {
       strip.hover();
       if (!view.maps.vectors) return; // they are on their way
       const { layer, on, hover, key } = view.look;
-      const head = on[0];
+      const [head] = on;
       const t = hover >= 0 ? hover : T - 1;
       const { D, q, k } = view.maps.vectors(layer, head);
       const weights = view.maps.of(layer, head).subarray(t * S, (t + 1) * S);
@@ -628,17 +629,19 @@ function textBox(model) {
 
 const SCENES = { lines: linesScene, heat: heatScene, grid: gridScene, neuron: neuronScene };
 
+const nameOf = ({ hover, key }) => `${hover}, ${key}`;
+
 /** What the scenes share: the numbers, what is looked at, and the ways to look elsewhere. */
 function makeView(model, root) {
-  let held = false;
+  let held = null; // what is looked at until it is let go
   let mean = { of: "" };
   const view = {
     model,
     root,
     headColors: model.get("colors"),
-    width: () => root.clientWidth - 24 || 760,
+    width: () => (root.clientWidth || 784) - 24,
     get held() {
-      return held;
+      return held !== null;
     },
     /** Read what the traits say; false while they do not fit together. */
     read(again) {
@@ -647,6 +650,7 @@ function makeView(model, root) {
       if (again) mean = { of: "" };
       view.maps = maps;
       view.look = readLook(model, maps);
+      if (view.look.hover < 0 && view.look.key < 0) held = null;
       return true;
     },
     /** The mean of the heads that are on, calculated once. */
@@ -658,31 +662,35 @@ function makeView(model, root) {
     rowOf: (t) => view.mean().subarray(t * view.maps.S, (t + 1) * view.maps.S),
     columnOf: (s) => Float32Array.from({ length: view.maps.T }, (_, t) => view.mean()[t * view.maps.S + s]),
     title() {
-      const { layer, head, on } = view.look;
+      const { layer, on } = view.look;
       const heads = on.length === view.maps.H ? "all heads" : `heads ${on.join(", ")}`;
-      return `layer ${layer}, ${head >= 0 ? `head ${head}` : `the mean of ${heads}`}`;
+      return `Layer ${layer}, ${on.length === 1 ? `head ${on[0]}` : `the mean of ${heads}`}`;
     },
     /** Look from or at a token, unless another one is held. */
-    aim(target, anyway = false) {
-      if (held && !anyway) return;
-      const { hover, key } = { hover: -1, key: -1, ...target };
-      if (hover !== model.get("hover") || key !== model.get("key")) put(model, { hover, key });
+    aim({ hover = -1, key = -1 }) {
+      if (held === null && (hover !== model.get("hover") || key !== model.get("key"))) put(model, { hover, key });
+    },
+    /** The same, also from one that is held to the next. */
+    move(target) {
+      const holding = held !== null;
+      held = null;
+      view.aim(target);
+      if (holding) held = nameOf(target);
     },
     /** Keep looking there while the pointer moves on; a second time lets go. */
     hold(target) {
-      const same = target.hover === view.look.hover && target.key === view.look.key;
-      held = !(held && same);
-      view.aim(target, true);
-      model.set("hover", target.hover);
+      const before = held;
+      view.move(target);
+      held = before === nameOf(target) ? null : nameOf(target);
       view.changed();
     },
     letGo() {
-      held = false;
+      held = null;
       view.aim({});
       view.changed();
     },
     show([layer, head, hover, key]) {
-      held = true;
+      held = nameOf({ hover, key });
       put(model, { layer, head, hover, key, mode: view.look.mode === "grid" ? "heat" : view.look.mode });
     },
   };
@@ -693,7 +701,7 @@ function makeView(model, root) {
 function inWords(view) {
   const { hover, key } = view.look;
   const { tokens, keys, digits } = view.maps;
-  if (hover < 0 && key < 0) return `${view.title()}. Point at a token to see where it looks.`;
+  if (hover < 0 && key < 0) return `${view.title()}: point at a token to see where it looks.`;
   const [values, names] = hover >= 0 ? [view.rowOf(hover), keys] : [view.columnOf(key), tokens];
   const most = [...values.keys()].sort((a, b) => values[b] - values[a]).slice(0, 6);
   const listed = most.filter((i) => values[i] >= 0.005).map((i) => `${names[i]} ${values[i].toFixed(digits)}`);
@@ -710,8 +718,8 @@ function pressed(view, event) {
   const within = (value, size) => Math.max(0, Math.min(size - 1, value));
   if (step) {
     const atKey = event.shiftKey || (hover < 0 && key >= 0);
-    if (atKey) view.aim({ hover, key: within(key + step, view.maps.S) }, true);
-    else view.aim({ hover: within(hover + step, view.maps.T), key: -1 }, true);
+    if (atKey) view.move({ hover, key: within(key + step, view.maps.S) });
+    else view.move({ hover: within(hover + step, view.maps.T), key: -1 });
   } else if (event.key === "PageUp" || event.key === "PageDown") {
     put(view.model, { layer: within(layer + (event.key === "PageUp" ? -1 : 1), L) });
   } else if (event.key === "[" || event.key === "]") {
@@ -736,7 +744,7 @@ function render({ model, el }) {
   const modes = switches("Mode", MODES, (mode) => put(model, { mode }));
   const { L, H } = view.maps;
   const layers = choice("Layer", Array.from({ length: L }, (_, i) => [i, `${i}`]), (layer) => put(model, { layer }));
-  const heads = choice("Head", [[-1, "mean"], ...Array.from({ length: H }, (_, i) => [i, `${i}`])], (head) => put(model, { head }));
+  const heads = choice("Head", [[-1, "all (mean)"], ...Array.from({ length: H }, (_, i) => [i, `${i}`])], (head) => put(model, { head }));
   const scales = switches("Scale", { fixed: "0 to 1", row: "by row" }, (scale) => put(model, { scale }));
   const chips = headChips(view);
   const text = textBox(model);
@@ -778,7 +786,7 @@ function render({ model, el }) {
     modes.show(mode);
     scales.show(model.get("scale"));
     layers.select.value = layer;
-    heads.select.value = head;
+    heads.select.value = mode === "neuron" ? on[0] : head;
     chips.show(on);
     text.show();
     error.textContent = model.get("error");
@@ -796,9 +804,9 @@ function render({ model, el }) {
     if (!event.target.closest("input, select, textarea") && pressed(view, event)) event.preventDefault();
   });
   stage.addEventListener("mouseleave", () => view.aim({}));
-  let width = 0;
+  let width = root.clientWidth;
   const resized = new ResizeObserver(() => {
-    if (width && width !== root.clientWidth) again("paint");
+    if (width !== root.clientWidth) again("paint");
     width = root.clientWidth;
   });
   resized.observe(root);
