@@ -282,13 +282,17 @@ def read_log(path: Path) -> list[dict[str, Any]]:
             f"there is no log {log}: give a run folder that train or save_run wrote, or its log.csv"
         )
     try:
-        rows = list(csv.DictReader(log.read_text(encoding="utf-8").splitlines()))
-        losses = [{name: row[name] for name in ("train_loss", "val_loss") if row.get(name)} for row in rows]
-        return [
-            {"step": int(float(row["step"])), **{name: float(value) for name, value in loss.items()}}
-            for row, loss in zip(rows, losses, strict=True)
-        ]
-    except (KeyError, TypeError, ValueError) as error:
-        raise ValueError(
-            f"{log} is no log of a run ({error}): give a log.csv with step, train_loss, val_loss"
-        ) from error
+        records = [plain_record(row) for row in csv.DictReader(log.read_text(encoding="utf-8").splitlines())]
+        if not records:
+            raise ValueError("it has no records")
+        return records
+    except (TypeError, ValueError) as error:
+        raise ValueError(f"{log} is no log of a run ({error}): give one with step, train_loss and val_loss") from error
+
+
+def plain_record(row: Mapping[str, str]) -> dict[str, Any]:
+    """A row of a log as a record; `ValueError` for one that says no loss."""
+    record: dict[str, Any] = {name: float(row[name]) for name in ("train_loss", "val_loss") if row.get(name)}
+    if not record or not row.get("step"):
+        raise ValueError(f"a row has only {', '.join(name for name, value in row.items() if value) or 'nothing'}")
+    return {"step": int(float(row["step"])), **record}
