@@ -7,6 +7,7 @@ import numpy as np
 import torch
 import traitlets
 from torch import Tensor, nn
+from torch.nn.functional import adaptive_max_pool2d, pad
 
 from gptlib._token_html import plain, to_ids
 from gptlib._widget import View
@@ -21,8 +22,11 @@ MODES = ("lines", "heat", "grid", "neuron")
 SCALES = ("fixed", "row")
 COLORS = ("#3b82c4", "#d9622b", "#2f9e5f", "#b65fc9", "#b8860b", "#d6456b")  # seen on white and on black alike
 COLORS += ("#1a9ba6", "#7d6be0", "#7a8f1f", "#c9577f", "#5b7fa6", "#a9714b")
+BLUES = ("#e9f1f9", "#8dbbe3", "#2f76b5", "#08264a")  # in the picture; on the page they follow the theme
+SIGNED = ("#2166ac", "#ffffff", "#c2570c")
+GLOW = "#f28e2b"
 SEEN = 1e-6  # a masked weight is 0, or as good as
-FAINT = 0.02  # lines of less are not drawn in the picture
+FAINT, MOST_LINES = 0.04, 800  # the picture has no lines of less, and only the strongest
 
 
 class Maps(NamedTuple):
@@ -162,8 +166,8 @@ def faults(maps: Maps, causal: bool, tokens: list[str], key_tokens: list[str]) -
     if causal and later.max() > SEEN:
         spot = place_of(later)
         places = count(int((later > SEEN).sum()), "place")
-        most = f"{query_at(spot, tokens)} looks at key {spot[3]} ({key_tokens[spot[3]]}) with weight {later[tuple(spot)]:.3f}"
-        found.append((f"a later token is visible in {places}; most: {most}", spot))
+        most = f"{query_at(spot, tokens)} looks at key {spot[3]} ({key_tokens[spot[3]]})"
+        found.append((f"a later token is visible in {places}; {most} with weight {later[tuple(spot)]:.3f}", spot))
     if maps.q is not None and maps.k is not None:
         away = (weights_of(maps.q, maps.k, weights > 0) - weights).abs()
         if away.max() > 0.02:
@@ -444,12 +448,14 @@ class AttentionView(View):
     def size(self) -> tuple[float, float]:
         L, H, T, S = self.shape
         if self.mode == "lines":
-            return 5.0, min(max(2.0, 0.2 * max(T, S)), 12.0)
+            return 5.5, min(max(1.5, 0.18 * max(T, S) + 0.3), 12.0)
         if self.mode == "grid":
-            return min(max(3.0, 1.2 * H), 14.0), min(max(1.8, 1.2 * L + 0.4), 14.0)
+            return min(max(3.0, 1.1 * H + 0.6), 13.0), min(max(1.6, 1.1 * L + 0.3), 13.0)
         if self.mode == "neuron":
-            return 8.0, min(max(2.5, 0.2 * S), 12.0)
-        return min(max(3.5, 0.2 * S + 1.5), 9.0), min(max(3.0, 0.2 * T + 1.2), 9.0)
+            rows = self.hover + 1 if self.hover >= 0 else S
+            return 8.0, min(max(2.0, 0.18 * rows + 0.8), 12.0)
+        side = min(max(2.0, 0.18 * S), 8.0)
+        return side + 2.0, min(side * T / S, 10.0) + 1.0
 
     def draw(self, figure: "Figure | SubFigure") -> None:
         {"lines": self._lines, "heat": self._heat, "grid": self._grid, "neuron": self._neuron}[self.mode](figure)
@@ -465,64 +471,81 @@ class AttentionView(View):
         names, key_names = self._names
         axes = figure.subplots()
         values = scaled(self._maps.weights[self.layer, self._on()].mean(0), self.scale)
-        image = axes.imshow(values, cmap="Blues", vmin=0, vmax=1, aspect="auto", interpolation="nearest")
+        image = axes.imshow(values, cmap=color_map(BLUES, "white"), vmin=1e-9, vmax=1, interpolation="nearest")
         label(axes.xaxis, key_names, rotation=90)
         label(axes.yaxis, names)
         axes.xaxis.tick_top()
         axes.set_xlabel(f"{self._title()}: each row looks at these columns")
-        figure.colorbar(image, ax=axes, shrink=0.6)
+        if self.hover >= 0:
+            axes.axhspan(self.hover - 0.5, self.hover + 0.5, fill=False, edgecolor=GLOW)
+        figure.colorbar(image, ax=axes, shrink=0.5, ticks=[1e-9, 0.5, 1], format="%.1f")
 
     def _grid(self, figure: "Figure | SubFigure") -> None:
-        L, H = self.shape[:2]
-        rows = figure.subplots(L, H, squeeze=False)
-        for layer, row in enumerate(rows):
-            for head, axes in enumerate(row):
-                values = scaled(self._maps.weights[layer, head], self.scale)
-                axes.imshow(values, cmap="Blues", vmin=0, vmax=1, aspect="auto")
-                axes.set(xticks=[], yticks=[])
-                if layer == 0:
-                    axes.set_title(f"head {head}", fontsize=8)
-                if head == 0:
-                    axes.set_ylabel(f"layer {layer}", fontsize=8)
+        L, H, T, S = self.shape
+        rows, columns = min(T, 64), min(S, 64)  # of one small map, with the largest of the weights that share a pixel
+        small = adaptive_max_pool2d(scaled(self._maps.weights, self.scale), (rows, columns))
+        padded = pad(small, (1, 1, 1, 1), value=torch.nan)  # (L, H, rows + 2, columns + 2)
+        image = padded.transpose(1, 2).reshape(L * (rows + 2), H * (columns + 2))
+        axes = figure.subplots()
+        axes.imshow(
+            image,
+            cmap=color_map(BLUES, "white", edge="gray"),
+            vmin=1e-9,
+            vmax=1,
+            interpolation="nearest",
+            aspect="auto",
+        )
+        axes.set_xticks([(head + 0.5) * (columns + 2) for head in range(H)], [f"head {head}" for head in range(H)])
+        axes.set_yticks([(layer + 0.5) * (rows + 2) for layer in range(L)], [f"layer {layer}" for layer in range(L)])
+        axes.xaxis.tick_top()
+        axes.tick_params(length=0)
 
     def _lines(self, figure: "Figure | SubFigure") -> None:
         from matplotlib.collections import LineCollection
 
         names, key_names = self._names
         axes = figure.subplots()
-        for head in self._on():
-            values = scaled(self._maps.weights[self.layer, head], self.scale)
-            starts, ends = torch.nonzero(values > FAINT, as_tuple=True)
-            segments = [[(0, t), (1, s)] for t, s in zip(starts.tolist(), ends.tolist(), strict=True)]
-            strength = values[starts, ends].clamp(max=1).tolist()
-            axes.add_collection(LineCollection(segments, colors=COLORS[head % len(COLORS)], alpha=strength))
+        x = torch.linspace(0, 1, 24)
+        rise = x * x * (3 - 2 * x)  # from 0 to 1, level at both ends
+        values = scaled(self._maps.weights[self.layer, self._on()], self.scale)  # (heads, T, S)
+        least = max(values.flatten().topk(min(MOST_LINES, values.numel())).values[-1].item(), FAINT)
+        for head, drawn in zip(self._on(), values, strict=True):
+            starts, ends = torch.nonzero(drawn >= least, as_tuple=True)
+            y = starts[:, None] + (ends - starts)[:, None] * rise  # (lines, 24)
+            strength = drawn[starts, ends].clamp(max=1)
+            if self.hover >= 0:
+                strength = torch.where(starts == self.hover, strength, 0.1 * strength)
+            lines = torch.stack([x.expand_as(y), y], -1)
+            axes.add_collection(
+                LineCollection(lines.numpy(), colors=COLORS[head % len(COLORS)], alpha=strength.numpy())
+            )
         label(axes.yaxis, names)
-        right = axes.secondary_yaxis("right")
+        right = axes.twinx()
         label(right.yaxis, key_names)
-        axes.set(xlim=(0, 1), ylim=(max(len(names), len(key_names)) - 0.5, -0.5), xticks=[])
+        for side in (axes, right):
+            side.set(xlim=(0, 1), ylim=(max(len(names), len(key_names)) - 0.5, -0.5), xticks=[], frame_on=False)
+            side.tick_params(length=0)
         axes.set_title(f"{self._title()}: left looks at right", fontsize=9)
-        for spine in axes.spines.values():
-            spine.set_visible(False)
 
     def _neuron(self, figure: "Figure | SubFigure") -> None:
         names, key_names = self._names
         head, t = self._on()[0], self.hover if self.hover >= 0 else len(names) - 1
-        q, k = self._maps.q[self.layer, head, t], self._maps.k[self.layer, head]
+        weights = self._maps.weights[self.layer, head, t]
+        seen = max(t + 1, int(weights.nonzero().max()) + 1 if weights.any() else 0)  # behind it all is masked
+        q, k = self._maps.q[self.layer, head, t], self._maps.k[self.layer, head, :seen]
         product = q * k
         parts = figure.subplots(1, 4, sharey=True, width_ratios=[3, 3, 1, 1])
         for axes, values, title in ((parts[0], k, "k"), (parts[1], product, "q times k")):
             top = values.abs().max().item() or 1.0
-            axes.imshow(values, cmap="PuOr_r", vmin=-top, vmax=top, aspect="auto", interpolation="nearest")
-            axes.set(title=title, xticks=[])
+            axes.imshow(values, cmap=color_map(SIGNED), vmin=-top, vmax=top, aspect="auto", interpolation="nearest")
+            axes.set(xticks=[])
+            axes.set_title(title, fontsize=9)
         scores = product.sum(-1) / len(q) ** 0.5
-        for axes, values, title in (
-            (parts[2], scores, "score"),
-            (parts[3], self._maps.weights[self.layer, head, t], "softmax"),
-        ):
-            axes.barh(range(len(key_names)), values, color=COLORS[0])
-            axes.set_title(title)
-        label(parts[0].yaxis, key_names)
-        figure.suptitle(f"layer {self.layer}, head {head}: {names[t]} (token {t}) asks", fontsize=9)
+        for axes, values, title in ((parts[2], scores, "score"), (parts[3], weights[:seen], "softmax")):
+            axes.barh(range(len(values)), values, color=COLORS[0])
+            axes.set_title(title, fontsize=9)
+        label(parts[0].yaxis, key_names[:seen])
+        figure.suptitle(f"layer {self.layer}, head {head}: what {names[t]} (token {t}) asks of each key", fontsize=9)
 
 
 def scaled(values: Tensor, scale: str) -> Tensor:
@@ -530,9 +553,15 @@ def scaled(values: Tensor, scale: str) -> Tensor:
     return values if scale == "fixed" else values / values.amax(-1, keepdim=True).clamp(min=1e-9)
 
 
+def color_map(stops: Sequence[str], nothing: str | None = None, edge: str | None = None) -> Any:
+    """Colors from the first to the last; `nothing` is for what is below, `edge` for what is not a number."""
+    from matplotlib.colors import LinearSegmentedColormap
+
+    return LinearSegmentedColormap.from_list("gptlib", stops).with_extremes(under=nothing, bad=edge)
+
+
 def label(axis: Any, names: list[str], rotation: float = 0) -> None:
     """Tokens along an axis, only every n-th where all would not be readable."""
     step = -(-len(names) // 64)
-    axis.set_ticks(
-        range(0, len(names), step), [name.replace("$", r"\$") for name in names[::step]], rotation=rotation, fontsize=7
-    )
+    shown = [name.replace("$", r"\$") for name in names[::step]]
+    axis.set_ticks(range(0, len(names), step), shown, rotation=rotation, fontsize=7)
