@@ -110,12 +110,17 @@ def cells(shown: str) -> int:
     return sum(wide)
 
 
+def drawn(token: bytes) -> str:
+    """What a picture shows of a token."""
+    return "".join(text for text, _ in signs(token))
+
+
 def lay_out(tokens: Sequence[bytes], width: float, least: float = 0.0) -> list[tuple[float, int, float, str]]:
     """Boxes in lines of `width` inches: where each begins, in which line, how wide it is, what it shows."""
     boxes: list[tuple[float, int, float, str]] = []
     x, line = 0.0, 0
     for token in tokens:
-        shown = "".join(text for text, _ in signs(token[:60])) + "…" * (len(token) > 60)
+        shown = drawn(token[:60]) + "…" * (len(token) > 60)
         wide = max(least, cells(shown) * CELL + 2 * PAD)
         if x and x + wide > width:
             x, line = 0.0, line + 1
@@ -126,24 +131,23 @@ def lay_out(tokens: Sequence[bytes], width: float, least: float = 0.0) -> list[t
     return boxes
 
 
-def draw_boxes(
-    axes: "Axes", boxes: Sequence[tuple[float, int, float, str]], colors: Sequence[str], top: float, line: float
-) -> None:
-    """Draw boxes in lines of height `line`, the first at `top`, inches downwards."""
+def draw_boxes(axes: "Axes", boxes: Sequence[tuple[float, int, float, str]], colors: Sequence[str], top: float) -> None:
+    """Draw boxes in lines, the first at `top`, inches downwards."""
     from matplotlib.patches import FancyBboxPatch
 
     for (x, row, wide, shown), color in zip(boxes, colors, strict=True):
-        y, high, ink = top + row * line, LINE - GAP, PALE if color == SPECIAL else INK
+        y, high, ink = top + row * LINE, LINE - GAP, PALE if color == SPECIAL else INK
         style = "round,pad=0,rounding_size=0.03"
         axes.add_patch(FancyBboxPatch((x, y), wide, high, boxstyle=style, facecolor=color, edgecolor=EDGE, lw=0.6))
         axes.text(
             x + wide / 2,
             y + high / 2,
-            shown.replace("$", r"\$"),
+            shown,
             color=ink,
             family="monospace",
             ha="center",
             va="center_baseline",
+            parse_math=False,
         )
 
 
@@ -284,9 +288,9 @@ class TokenView(View):
             if life.born == fresh or life.id in special
         }
         colors = [marked.get(life.start, color) for life, color in zip(now, colors, strict=True)]
-        draw_boxes(axes, boxes, colors[: len(boxes)], 0.0, LINE)
+        draw_boxes(axes, boxes, colors[: len(boxes)], 0.0)
         for number, caption in enumerate(reversed(self._captions())):
-            axes.text(0, height - 0.25 - 0.2 * number, caption.replace("$", r"\$"), color=SIGN_INK, va="center")
+            axes.text(0, height - 0.25 - 0.2 * number, caption, color=SIGN_INK, va="center", parse_math=False)
 
     @traitlets.validate("text")
     def _check_text(self, proposal: Any) -> str:

@@ -69,10 +69,10 @@ function fill(el, parts) {
 }
 
 /** A box to type in: Python gets it as `typed`, says what is wrong with it in `problem`, and counts its answers. */
-function typingBox(model, root, label) {
+function typingBox(model, root, label, rows = 2) {
   const frame = root.appendChild(element("label", "typing"));
   frame.append(element("span", "", label));
-  const box = frame.appendChild(element("textarea", "", "", { rows: 2, spellcheck: "false" }));
+  const box = frame.appendChild(element("textarea", "", "", { rows, spellcheck: "false" }));
   const problem = root.appendChild(element("div", "warning", "", { role: "status" }));
   box.readOnly = model.get("alone");
   let timer = 0;
