@@ -251,7 +251,7 @@ class SamplerView(View):
 
     @traitlets.validate("hover")
     def _check_hover(self, proposal: Any) -> int:
-        n = len(self.shown["bars"])
+        n = len(self.shown.get("bars", ()))
         if not -1 <= proposal.value < n:
             raise Refused(f"hover is {proposal.value}: give the place of a bar, from 0 to {n - 1}, or -1 for none")
         return proposal.value

@@ -35,6 +35,7 @@ if TYPE_CHECKING:
 
 CELL, LINE, PAD, GAP = 0.0753, 0.25, 0.05, 0.05  # inches: a letter of 9 points, a line, within and between boxes
 MOST_LINES = 20  # of a picture
+WIDEST = 60  # letters of a token in it
 
 
 class Refused(traitlets.TraitError, ValueError):
@@ -97,11 +98,11 @@ def shown_parts(token: bytes) -> list[str]:
     return parts
 
 
-def wide_characters(text: str) -> list[tuple[int, int, str]]:
+def wide_characters(text: str) -> list[list[Any]]:
     """The characters of several bytes: where each begins, in bytes, how many it has, and how it is shown."""
     ends = list(accumulate(len(character.encode()) for character in text))
     sizes = zip(text, [0, *ends], ends, strict=False)
-    return [(begin, end - begin, plain(letter.encode())) for letter, begin, end in sizes if end - begin > 1]
+    return [[begin, end - begin, plain(letter.encode())] for letter, begin, end in sizes if end - begin > 1]
 
 
 def cells(shown: str) -> int:
@@ -120,7 +121,9 @@ def lay_out(tokens: Sequence[bytes], width: float, least: float = 0.0) -> list[t
     boxes: list[tuple[float, int, float, str]] = []
     x, line = 0.0, 0
     for token in tokens:
-        shown = drawn(token[:60]) + "…" * (len(token) > 60)
+        shown = drawn(token)
+        fitting = bisect_right([*accumulate(map(cells, shown))], WIDEST)
+        shown = shown[:fitting] + "…" * (fitting < len(shown))
         wide = max(least, cells(shown) * CELL + 2 * PAD)
         if x and x + wide > width:
             x, line = 0.0, line + 1
