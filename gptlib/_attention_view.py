@@ -26,7 +26,7 @@ BLUES = ("#e9f1f9", "#8dbbe3", "#2f76b5", "#08264a")  # in the picture; on the p
 SIGNED = ("#2166ac", "#ffffff", "#c2570c")
 GLOW = "#f28e2b"
 SEEN = 1e-6  # a masked weight is 0, or as good as
-FAINT, MOST_LINES = 0.04, 800  # the picture has no lines of less, and only the strongest
+FAINT, MOST_LINES = 0.04, 400  # the picture has no lines of less, and only the strongest
 
 
 class Maps(NamedTuple):
@@ -54,26 +54,20 @@ def tensor_of(values: Any, name: str) -> Tensor:
         raise ValueError(f"{name} have shape {tuple(tensor.shape)}, which is empty: give at least one token")
     if not tensor.isfinite().all():
         place = tuple(torch.nonzero(~tensor.isfinite())[0].tolist())
-        raise ValueError(
-            f"{name} hold {tensor[place].item()} at {place}: a row that may look nowhere must be all zeros"
-        )
+        found = f"{name} hold {tensor[place].item()} at {place}"
+        raise ValueError(f"{found}: give finite numbers, and zeros in a row that may look nowhere")
     return tensor
 
 
 def by_layers(values: Any, name: str) -> Tensor:
     """What people have for one text, or for each layer of it, as (L, H, rows, columns); a batch of one is no batch."""
-    is_list = isinstance(values, list | tuple) and not np.isscalar(values[0] if values else 0)
-    if is_list and hasattr(values[0], "ndim"):
-        layers = [
-            one_layer(tensor_of(layer, f"{name} of layer {i}"), f"{name} of layer {i}")
-            for i, layer in enumerate(values)
-        ]
+    if isinstance(values, list | tuple) and values and hasattr(values[0], "ndim"):
+        layers = [one_layer(layer, f"{name} of layer {i}") for i, layer in enumerate(values)]
         shapes = [tuple(layer.shape) for layer in layers]
         for i, shape in enumerate(shapes):
             if shape != shapes[0]:
-                raise ValueError(
-                    f"{name} of layer {i} have shape {shape}, those of layer 0 {shapes[0]}: give equal ones"
-                )
+                both = f"{name} of layer {i} have shape {shape}, those of layer 0 {shapes[0]}"
+                raise ValueError(f"{both}: give layers with as many heads and tokens, or one of them")
         return torch.stack(layers)
     tensor = tensor_of(values, name)
     if tensor.ndim == 5 and 1 in tensor.shape[:2]:
@@ -84,8 +78,9 @@ def by_layers(values: Any, name: str) -> Tensor:
     return tensor[(None,) * (4 - tensor.ndim)]
 
 
-def one_layer(tensor: Tensor, name: str) -> Tensor:
-    """One layer as (H, rows, columns)."""
+def one_layer(values: Any, name: str) -> Tensor:
+    """What people have for one layer as (H, rows, columns)."""
+    tensor = tensor_of(values, name)
     if tensor.ndim == 4 and tensor.size(0) != 1:
         raise ValueError(f"{name} are a batch of {tensor.size(0)} texts: give one of them, such as weights[:1]")
     if not 2 <= tensor.ndim <= 4:
@@ -123,6 +118,18 @@ def read_model(model: GPT, ids: Sequence[int]) -> Maps:
     with torch.no_grad(), evaluating(model), record(model) as seen:
         model(idx)
     return read_maps(seen)
+
+
+def check_model(model: nn.Module, text: Any, tokenizer: Any) -> None:
+    """ValueError unless this is a GPT with a text for it and a tokenizer of gptlib."""
+    if not isinstance(model, GPT):
+        kind = type(model).__name__
+        raise ValueError(
+            f"the model is of type {kind}, not a GPT of gptlib: give weights, AttentionView(weights, tokens)"
+        )
+    if text is None or not isinstance(tokenizer, Tokenizer):
+        missing = "text" if text is None else "tokenizer of gptlib"
+        raise ValueError(f"a model was given without a {missing}: AttentionView(model, text, tokenizer)")
 
 
 def shown_tokens(tokens: Iterable[Any], size: int, name: str) -> list[str]:
@@ -212,7 +219,7 @@ class AttentionView(View):
 
     _name = "attention"
 
-    tokens = traitlets.List(traitlets.Unicode(), read_only=False).tag(sync=True)
+    tokens = traitlets.List(traitlets.Unicode()).tag(sync=True)
     key_tokens = traitlets.List(traitlets.Unicode()).tag(sync=True)
     shape = traitlets.List(traitlets.Int()).tag(sync=True)
     dtype = traitlets.Enum(("u8", "f32"), "u8").tag(sync=True)
@@ -245,49 +252,39 @@ class AttentionView(View):
         tokenizer: Tokenizer | None = None,
         causal: bool | None = None,
         allowed_special: Allowed = "none",
-        **settings: Any,
+        layer: int = 0,
+        head: int | None = None,
+        heads: Sequence[int] | None = None,
+        hover: int = -1,
+        key: int = -1,
+        mode: str = "lines",
+        scale: str = "fixed",
+        dtype: str = "u8",
     ) -> None:
         if isinstance(key_tokens, Tokenizer):
             key_tokens, tokenizer = None, key_tokens
-        tokens = tokens if text is None else text
-        self._model = source if isinstance(source, nn.Module) else None
-        self._tokenizer, self._allowed, self._causal, self._typed = tokenizer, allowed_special, causal, False
-        if self._model is not None:
-            self._check_model(source, tokens, key_tokens, q)
-            ids = to_ids(self._tokenizer, tokens, allowed_special)
-            state = self._read(ids) | {
-                "live": True,
-                "text": tokens if isinstance(tokens, str) else tokenizer.decode(ids),
-            }
+        given = tokens if text is None else text
+        self._model, self._tokenizer, self._allowed = source, tokenizer, allowed_special
+        self._causal, self._typed = causal, False
+        if isinstance(source, nn.Module):
+            check_model(source, given, tokenizer)
+            if key_tokens is not None or q is not None or k is not None:
+                raise ValueError("key_tokens, q or k were given with a model, which makes them itself: leave them out")
+            ids = to_ids(tokenizer, given, allowed_special)
+            state = self._read(ids) | {"live": True, "text": given if isinstance(given, str) else tokenizer.decode(ids)}
         else:
-            maps = read_maps(source, q, k)
-            if tokenizer is not None and tokens is not None:
-                tokens = [tokenizer.decode_bytes([i]) for i in to_ids(tokenizer, tokens, allowed_special)]
-            state = self._state(maps, tokens, key_tokens)
-        heads = list(range(state["shape"][1]))
-        state = (
-            {"heads": heads, "head": 0 if len(heads) == 1 else -1} | state | self._packed(settings.get("dtype", "u8"))
-        )
-        super().__init__(**state | settings)
+            if tokenizer is not None and given is not None:
+                given = [tokenizer.decode_bytes([i]) for i in to_ids(tokenizer, given, allowed_special)]
+            state = self._state(read_maps(source, q, k), given, key_tokens)
+        H = state["shape"][1]
+        shown = {"layer": layer, "head": (0 if H == 1 else -1) if head is None else head, "hover": hover, "key": key}
+        shown |= {"heads": list(range(H) if heads is None else heads), "mode": mode, "scale": scale, "dtype": dtype}
+        super().__init__(**state, **shown, weights=self._packed(dtype))
         self.observe(self._follow_text, "text")
         self.observe(self._show_heads, "heads")
         self.observe(self._pack_again, "dtype")
 
     # ---- what is shown
-
-    def _check_model(self, model: nn.Module, text: Any, key_tokens: Any, q: Any) -> None:
-        if not isinstance(model, GPT):
-            given = type(model).__name__
-            raise ValueError(
-                f"the model is a {given}, not a gptlib GPT: give its weights, as in AttentionView(weights, tokens)"
-            )
-        if text is None or not isinstance(self._tokenizer, Tokenizer):
-            missing = "text" if text is None else "tokenizer"
-            raise ValueError(f"a model was given without a {missing}: AttentionView(model, text, tokenizer)")
-        if key_tokens is not None or q is not None:
-            raise ValueError(
-                "a model was given together with key_tokens or q and k, which it makes itself: leave them out"
-            )
 
     def _read(self, ids: Sequence[int]) -> dict[str, Any]:
         """The state for these ids, cut to the context; ValueError if there are none."""
@@ -328,17 +325,17 @@ class AttentionView(View):
             "places": [place for _, place in found],
         }
 
-    def _packed(self, dtype: str, vectors: bool = False) -> dict[str, bytes]:
-        """What is heavy, as bytes; q and k only where they are asked for."""
+    def _packed(self, dtype: str) -> bytes:
+        """The weights as bytes."""
         weights = self._maps.weights
         if dtype == "u8":
             weights = (weights * 255).round().clamp(max=255).to(torch.uint8)
-        packed = {"weights": weights.contiguous().numpy().tobytes()}
-        return packed | {"vectors": self._packed_vectors()} if vectors else packed
+        return weights.contiguous().numpy().tobytes()
 
     def _packed_vectors(self) -> bytes:
-        parts = [part.contiguous().numpy().tobytes() for part in (self._maps.q, self._maps.k) if part is not None]
-        return b"".join(parts)
+        """q, then k, as bytes; nothing where they are not known."""
+        known = [part for part in (self._maps.q, self._maps.k) if part is not None]
+        return b"".join(part.contiguous().numpy().tobytes() for part in known)
 
     def page_state(self) -> dict[str, Any]:
         return super().page_state() | {"vectors": self._packed_vectors()}
@@ -366,16 +363,17 @@ class AttentionView(View):
             return
         T = state["shape"][2]
         state |= {"hover": self.hover if self.hover < T else -1, "key": self.key if self.key < T else -1, "error": ""}
+        state["vectors"] = self._packed_vectors() if self.mode == "neuron" else b""
+        state["weights"] = self._packed(self.dtype)  # last, when all that tells how to read them is there
         with self.hold_sync():
-            for name, value in (state | self._packed(self.dtype, self.mode == "neuron")).items():
+            for name, value in state.items():
                 self.set_trait(name, value)
 
     def _show_heads(self, change: Any) -> None:
         self.head = -1
 
     def _pack_again(self, change: Any) -> None:
-        with self.hold_sync():
-            self.set_trait("weights", self._packed(change.new)["weights"])
+        self.weights = self._packed(change.new)
 
     @traitlets.observe("mode")
     def _open_neuron(self, change: Any) -> None:
@@ -512,9 +510,9 @@ class AttentionView(View):
         for head, drawn in zip(self._on(), values, strict=True):
             starts, ends = torch.nonzero(drawn >= least, as_tuple=True)
             y = starts[:, None] + (ends - starts)[:, None] * rise  # (lines, 24)
-            strength = drawn[starts, ends].clamp(max=1)
+            strength = 0.08 + 0.92 * drawn[starts, ends].clamp(max=1)
             if self.hover >= 0:
-                strength = torch.where(starts == self.hover, strength, 0.1 * strength)
+                strength = torch.where(starts == self.hover, strength, 0.15 * strength)
             lines = torch.stack([x.expand_as(y), y], -1)
             axes.add_collection(
                 LineCollection(lines.numpy(), colors=COLORS[head % len(COLORS)], alpha=strength.numpy())

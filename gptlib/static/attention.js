@@ -1,7 +1,8 @@
 // Attention maps: lines between tokens, a map, all heads at once, and how one query finds its keys.
 
 const MODES = { lines: "Lines", heat: "Map", grid: "All heads", neuron: "Neuron" };
-const MOST_LINES = 2000; // the strongest ones: more would neither be readable nor quick to draw
+const MOST_LINES = 1000; // the strongest ones: more would neither be readable nor quick to draw
+const MOST_THICK = 150; // the others are as thin as the screen can, which is quick
 const FAINT = 10; // of 255: a line below is not drawn
 const HELP =
   "Arrow keys move the token, with Shift the key; Page Up and Page Down the layer, [ and ] the head. " +
@@ -128,10 +129,10 @@ function tokenList(view, side, label, className = "") {
   node.addEventListener("mouseover", (event) => index(event) >= 0 && view.aim(target(index(event))));
   node.addEventListener("focusin", (event) => view.aim(target(index(event))));
   node.addEventListener("click", (event) => index(event) >= 0 && view.hold(target(index(event))));
+  const shares = new Uint8Array(items.length);
   let here = 0;
   return {
     node,
-    items,
     /** Show which token is looked from, or none at -1. */
     mark(i) {
       items[here].setAttribute("aria-selected", "false");
@@ -145,8 +146,9 @@ function tokenList(view, side, label, className = "") {
     shade(values) {
       for (const [i, item] of items.entries()) {
         const share = values ? Math.round(100 * Math.min(values[i], 1)) : 0;
-        const color = share ? `color-mix(in srgb, var(--shade) ${share}%, transparent)` : "";
-        if (item.style.backgroundColor !== color) item.style.backgroundColor = color;
+        if (share === shares[i]) continue;
+        shares[i] = share;
+        item.style.background = share ? `color-mix(in srgb, var(--shade) ${share}%, transparent)` : "";
       }
     },
   };
@@ -192,77 +194,68 @@ function linesScene(view) {
   node.append(queries.node, wires, keys.node);
   const height = Math.max(T, S) * row;
   const width = () => Math.max(120, Math.min(560, view.width() - 290));
+  let context;
   const colorOfHead = (head) => view.headColors[head % view.headColors.length];
 
-  function wire(context, t, s, w) {
-    const [from, to] = [(t + 0.5) * row, (s + 0.5) * row];
-    context.moveTo(0, from);
-    context.bezierCurveTo(w * 0.4, from, w * 0.6, to, w, to);
-  }
-
-  /** Draw the lines of each head and level in one go. */
-  function strokeAll(context, w, groups) {
-    context.lineCap = "butt";
-    for (const { head, level, lines } of groups) {
-      context.beginPath();
-      for (const [t, s] of lines) wire(context, t, s, w);
+  /** Draw lines, the strongest on top. */
+  function stroke(context, lines) {
+    const w = width();
+    const thin = 1 / (devicePixelRatio || 1);
+    lines.sort((a, b) => a.level - b.level);
+    for (const [i, { head, t, s, level }] of lines.entries()) {
+      const [from, to] = [(t + 0.5) * row, (s + 0.5) * row];
+      const thick = level > 60 && i >= lines.length - MOST_THICK;
       context.strokeStyle = colorOfHead(head);
       context.globalAlpha = 0.08 + (0.92 * level) / 255;
-      context.lineWidth = 0.6 + (2.4 * level) / 255;
+      context.lineWidth = thick ? 0.6 + (2.4 * level) / 255 : thin;
+      context.beginPath();
+      context.moveTo(0, from);
+      context.bezierCurveTo(w * 0.4, from, w * 0.6, to, w, to);
       context.stroke();
     }
   }
 
-  /** The lines that `wanted` allows, from `least` of 255 on, by head and strength. */
-  function group(least, wanted) {
+  /** The lines of these queries and keys from `least` of 255 on, and no more than can be drawn. */
+  function strongest(least, [firstQuery, endQuery], [firstKey, endKey]) {
     const { layer, on, byRow } = view.look;
-    const groups = new Map();
-    for (const head of on) {
+    const counts = new Uint32Array(257);
+    const levels = on.map((head) => {
       const weights = view.maps.of(layer, head);
       const scales = rowScales(weights, T, S, view.maps.one, byRow);
-      for (let t = 0; t < T; t++) {
-        for (let s = 0; s < S; s++) {
-          const level = Math.min(255, weights[t * S + s] * scales[t]);
-          if (level < least || !wanted(t, s)) continue;
-          const name = head * 16 + (level >> 4);
-          if (!groups.has(name)) groups.set(name, { head, level: (level >> 4) * 16 + 8, lines: [] });
-          groups.get(name).lines.push([t, s]);
+      return (t, s) => Math.min(255, weights[t * S + s] * scales[t]);
+    });
+    for (const levelAt of levels) {
+      for (let t = firstQuery; t < endQuery; t++) for (let s = firstKey; s < endKey; s++) counts[levelAt(t, s) | 0]++;
+    }
+    let cut = 255;
+    for (let total = counts[255]; cut > least && total + counts[cut - 1] <= MOST_LINES; ) total += counts[--cut];
+    const lines = [];
+    for (const [n, levelAt] of levels.entries()) {
+      for (let t = firstQuery; t < endQuery; t++) {
+        for (let s = firstKey; s < endKey; s++) {
+          const level = levelAt(t, s);
+          if (level >= cut) lines.push({ head: on[n], t, s, level });
         }
       }
     }
-    return [...groups.values()].sort((a, b) => a.level - b.level);
-  }
-
-  /** From which level on there are not too many lines. */
-  function leastLevel() {
-    const { layer, on, byRow } = view.look;
-    const counts = new Uint32Array(256);
-    for (const head of on) {
-      const weights = view.maps.of(layer, head);
-      const scales = rowScales(weights, T, S, view.maps.one, byRow);
-      for (let i = 0; i < weights.length; i++) counts[Math.min(255, weights[i] * scales[(i / S) | 0])]++;
-    }
-    let least = 255;
-    for (let total = counts[255]; least > FAINT && total + counts[least - 1] <= MOST_LINES; ) total += counts[--least];
-    return least;
+    return lines;
   }
 
   return {
     node,
     paint() {
-      const w = width();
-      const context = sized(base, w, height);
-      const groups = group(leastLevel(), () => true);
-      strokeAll(context, w, groups);
-      view.root.dataset.lines = groups.reduce((sum, { lines }) => sum + lines.length, 0);
-      this.context = sized(over, w, height);
+      const lines = strongest(FAINT, [0, T], [0, S]);
+      stroke(sized(base, width(), height), lines);
+      view.root.dataset.lines = lines.length;
+      context = sized(over, width(), height);
     },
     hover() {
       const { hover, key } = view.look;
       const aimed = hover >= 0 || key >= 0;
-      base.style.opacity = aimed ? 0.1 : 1;
-      this.context.clearRect(0, 0, over.width, over.height);
-      if (aimed) strokeAll(this.context, width(), group(1, (t, s) => (hover < 0 || t === hover) && (key < 0 || s === key)));
+      base.style.opacity = aimed ? 0.12 : 1;
+      context.clearRect(0, 0, over.width, over.height);
+      const span = (one, size) => (one >= 0 ? [one, one + 1] : [0, size]);
+      if (aimed) stroke(context, strongest(2, span(hover, T), span(key, S)));
       showHover(view, queries, keys);
     },
   };
@@ -378,8 +371,10 @@ function gridScene(view) {
   const node = element("div");
   const strip = textStrip(view);
   const grid = element("div", "grid", "", { role: "group", "aria-label": "All layers and heads" });
+  const base = element("canvas", "", "", { "aria-hidden": "true" }); // one for all of them: each canvas costs every frame
+  const over = element("canvas", "over", "", { "aria-hidden": "true" });
   node.append(strip.node, grid);
-  grid.append(element("span"));
+  grid.append(base, over, element("span"));
   for (let head = 0; head < H; head++) grid.append(element("span", "name", H > 6 ? `${head}` : `head ${head}`));
   const thumbs = [];
   for (let layer = 0; layer < L; layer++) {
@@ -418,28 +413,36 @@ function gridScene(view) {
   }
 
   let painted = "";
+  let side, context, corners;
   return {
     node,
     paint() {
       const { layer, head, byRow } = view.look;
-      const side = Math.max(34, Math.min(150, Math.floor((view.width() - 60) / H) - 8));
+      side = Math.max(34, Math.min(150, Math.floor((view.width() - 60) / H) - 8));
       grid.style.gridTemplateColumns = `max-content repeat(${H}, ${side}px)`;
       grid.style.setProperty("--side", `${side}px`);
-      const now = `${byRow} ${view.colors.paper}`;
       for (const [n, thumb] of thumbs.entries()) {
         const [l, h] = [Math.floor(n / H), n % H];
-        if (painted !== now) thumb.replaceChildren(thumbnail(l, h));
-        const here = l === layer && (head < 0 ? n % H === 0 : h === head);
-        thumb.tabIndex = here ? 0 : -1;
+        thumb.tabIndex = l === layer && h === Math.max(head, 0) ? 0 : -1;
         thumb.classList.toggle("here", l === layer && (head < 0 || h === head));
       }
+      const now = `${byRow} ${side} ${view.colors.paper}`;
+      if (painted === now) return;
       painted = now;
+      corners = thumbs.map((thumb) => [thumb.offsetLeft, thumb.offsetTop]);
+      const draw = sized(base, grid.clientWidth, grid.clientHeight);
+      draw.imageSmoothingEnabled = false;
+      for (const [n, [x, y]] of corners.entries()) draw.drawImage(thumbnail(Math.floor(n / H), n % H), x, y, side, side);
+      context = sized(over, grid.clientWidth, grid.clientHeight);
     },
     hover() {
-      const { hover } = view.look;
-      grid.classList.toggle("aimed", hover >= 0);
-      grid.style.setProperty("--from", (hover / T).toFixed(4));
-      grid.style.setProperty("--part", (1 / T).toFixed(4));
+      const { hover, key } = view.look;
+      context.clearRect(0, 0, over.width, over.height);
+      context.strokeStyle = view.colors.glow;
+      for (const [x, y] of corners) {
+        if (hover >= 0) context.strokeRect(x + 0.5, y + (side * hover) / T, side - 1, Math.max(2, side / T));
+        if (key >= 0) context.strokeRect(x + (side * key) / S, y + 0.5, Math.max(2, side / S), side - 1);
+      }
       strip.hover();
     },
   };
@@ -526,7 +529,9 @@ function neuronScene(view) {
         write(weight.toFixed(2), at.softmax + 30, y, weight < 0.005 ? "soft" : "ink", "right");
       }
       if (rows < S) write(`${S - rows} later tokens are masked`, names, top + (rows + 0.6) * ROW, "soft");
-      canvas.setAttribute("aria-label", `Query ${tokens[t]} against ${rows} keys in layer ${layer}, head ${head}`);
+      const best = scores.indexOf(Math.max(...scores));
+      const found = `${keys[best]} (${best}), score ${scores[best].toFixed(2)}, softmax ${(weights[best] / view.maps.one).toFixed(2)}`;
+      canvas.setAttribute("aria-label", `Layer ${layer}, head ${head}: of ${rows} keys, ${tokens[t]} (${t}) fits best to ${found}`);
     },
   };
 }
@@ -707,7 +712,7 @@ function inWords(view) {
   const listed = most.filter((i) => values[i] >= 0.005).map((i) => `${names[i]} ${values[i].toFixed(digits)}`);
   const subject = hover >= 0 ? `${tokens[hover]} (${hover}) looks at` : `${keys[key]} (${key}) is seen by`;
   const pair = hover >= 0 && key >= 0 ? `${tokens[hover]} → ${keys[key]} ${values[key].toFixed(digits)}. ` : "";
-  return `${pair}${subject}: ${listed.join("   ") || "nothing"}${view.held ? "   (held)" : ""}`;
+  return `${pair}${subject}: ${listed.join(" · ") || "nothing"}${view.held ? " (held)" : ""}`;
 }
 
 /** What a key does, or nothing. */
