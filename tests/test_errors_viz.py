@@ -5,61 +5,74 @@ from typing import Any
 import pytest
 import torch
 
-from gptlib.tokenizer import BPETokenizer, CharTokenizer
-from gptlib.viz import merges_html, tokens_html
+from gptlib.model import GPT, GPTConfig
+from gptlib.tokenizer import CharTokenizer
+from gptlib.viz import layer_logits, logit_lens, look_score, prefix_difference, silence
 
-BPE = BPETokenizer.train("the cat sat on the mat", vocab_size=262)
 CHARS = CharTokenizer("abc ")
-BOTH = pytest.mark.parametrize("view", [tokens_html, merges_html])
+MODEL = GPT(GPTConfig(vocab_size=5, block_size=8, n_layer=2, n_head=2, n_embd=8)).eval()
+WEIGHTS = torch.full((2, 3, 4), 0.25)
 
 
-@BOTH
-@pytest.mark.parametrize("wrong", ["the cat", None, {"a": 0}])
-def test_something_else_than_a_tokenizer(view: Any, wrong: Any) -> None:
-    """Most often: the two arguments in the wrong order."""
-    with pytest.raises(ValueError, match=f"tokenizer is of type {type(wrong).__name__}, .* give the tokenizer first"):
-        view(wrong, BPE)
+@pytest.mark.parametrize(("queries", "keys"), [([], []), ([0], [0, 1]), ([0, 1], [2]), ([], [1])])
+def test_not_one_key_for_each_query(queries: list[int], keys: list[int]) -> None:
+    """A single key would be repeated for all queries, and no pair at all would give NaN."""
+    sentence = f"^there are {len(queries)} queries and {len(keys)} keys; give one key for each query$"
+    with pytest.raises(ValueError, match=sentence):
+        look_score(WEIGHTS, queries, keys)
 
 
-@BOTH
-@pytest.mark.parametrize("limit", [0, -1])
-def test_a_limit_that_shows_nothing(view: Any, limit: int) -> None:
-    with pytest.raises(ValueError, match=f"^limit is {limit}: give how many boxes may be shown, at least 1$"):
-        view(BPE, "the cat", limit=limit)
+@pytest.mark.parametrize(
+    ("queries", "keys", "what", "last"),
+    [
+        ([3], [0], "query 3", 2),
+        ([-1], [0], "query -1", 2),
+        ([0, 1], [4, 2], "key 4", 3),
+        ([0, 1], [1, -2], "key -2", 3),
+    ],
+)
+def test_a_position_that_is_not_there(queries: list[int], keys: list[int], what: str, last: int) -> None:
+    """Negative ones would count from the end, and give a number all the same."""
+    with pytest.raises(ValueError, match=f"^{what} is not there; the weights have positions 0 to {last}$"):
+        look_score(WEIGHTS, queries, keys)
 
 
-@pytest.mark.parametrize("wrong", [b"the cat", 7, None, [1.0], ["t"], [[1, 2]], torch.tensor([[1, 2]])])
-def test_neither_text_nor_ids(wrong: Any) -> None:
-    with pytest.raises(ValueError, match=f"^text is of type {type(wrong).__name__}, neither a str nor a row of integ"):
-        tokens_html(BPE, wrong)
+@pytest.mark.parametrize("place", [(2, 0), (0, 2), (-1, 0), (0, -1)])
+def test_a_head_that_the_model_does_not_have(place: tuple[int, int]) -> None:
+    """Nothing is cut before all heads are known to be there."""
+    layer, head = place
+    sentence = f"^there is no head {head} in layer {layer}; layers go from 0 to 1, heads from 0 to 1$"
+    with pytest.raises(ValueError, match=sentence), silence(MODEL, [(0, 0), place]):
+        pass
+    assert not any(block.attention.out._forward_pre_hooks for block in MODEL.blocks)
 
 
-@pytest.mark.parametrize("wrong", [b"the cat", [1, 2], None])
-def test_merges_of_something_else_than_text(wrong: Any) -> None:
-    with pytest.raises(ValueError, match=f"^text is of type {type(wrong).__name__}: give a str"):
-        merges_html(BPE, wrong)
+@pytest.mark.parametrize("T", [0, 1])
+def test_too_few_tokens_to_have_a_prefix(T: int) -> None:
+    with pytest.raises(
+        ValueError, match=rf"^the ids have shape \(1, {T}\); give at least two tokens, so that one can "
+    ):
+        prefix_difference(MODEL, torch.zeros(1, T, dtype=torch.long))
 
 
-def test_merges_of_a_tokenizer_that_has_none() -> None:
-    with pytest.raises(ValueError, match="a CharTokenizer has no merges: give a BPETokenizer, or use tokens_html"):
-        merges_html(CHARS, "abc")
+@pytest.mark.parametrize(
+    ("idx", "sentence"),
+    [
+        (torch.zeros(1, 9, dtype=torch.long), "^9 tokens do not fit into a context of 8; give the last 8$"),
+        (torch.zeros(1, 0, dtype=torch.long), "^the text is empty; "),
+        (torch.zeros(3, dtype=torch.long), r"^ids have shape \(3,\)"),
+        (torch.full((1, 3), 7), "the last token is 4; use the model's tokenizer$"),
+    ],
+)
+def test_what_the_model_refuses_is_refused_in_its_words(idx: Any, sentence: str) -> None:
+    with pytest.raises(ValueError, match=sentence):
+        layer_logits(MODEL, idx)
 
 
-@pytest.mark.parametrize("wrong", [-1, 262, 10**9])
-def test_an_id_without_a_token_is_found_wherever_it_stands(wrong: int) -> None:
-    """Also behind the limit: otherwise a view could be shown of ids that mean nothing."""
-    with pytest.raises(KeyError, match=f"no token has the id {wrong}: the ids go from 0 to 261"):
-        tokens_html(BPE, [65] * 9 + [wrong], limit=3)
-
-
-@BOTH
-def test_what_encode_refuses_is_refused_in_its_words(view: Any) -> None:
-    with pytest.raises(ValueError, match="is no special token here"):
-        view(BPE, "the cat", allowed_special={"<|nothing|>"})
-    with pytest.raises(ValueError, match="half a surrogate pair"):
-        view(BPE, "the \ud800 cat")
-
-
-def test_a_character_that_a_char_tokenizer_does_not_know() -> None:
+def test_a_lens_on_nothing() -> None:
+    with pytest.raises(ValueError, match=r"^the prompt is empty; give at least one character to go on from$"):
+        logit_lens(MODEL, "", CHARS)
     with pytest.raises(ValueError, match="the character 'd' is not in the vocabulary"):
-        tokens_html(CHARS, "abcd")
+        logit_lens(MODEL, "abcd", CHARS)
+    with pytest.raises(ValueError, match=r"^top is 0: ask for at least 1 guess per cell$"):
+        logit_lens(MODEL, "abc", CHARS, top=0)

@@ -1,55 +1,61 @@
-"""The exercises of notebook 10: what a token shows, and the rows from bytes to tokens."""
+"""The exercises of 10_attention_maps: a score for heads, where induction looks, and the check that no leak passes."""
 
 import random
-from itertools import pairwise
+from collections.abc import Callable
+
+import torch
+from torch import Tensor
 
 from exercises import Exercise
 
 
-def signs(token: bytes) -> str:
-    shown = ""
-    for character in token.decode("utf-8", errors="surrogateescape"):
-        code = ord(character)
-        stray = 0xDC80 <= code <= 0xDCFF
-        shown += f"⟨{code - 0xDC00:02X}⟩" if stray else {" ": "␣", "\n": "⏎"}.get(character, character)
-    return shown
+def look_score(weights: Tensor, queries: list[int], keys: list[int]) -> Tensor:
+    return torch.stack([weights[..., q, k] for q, k in zip(queries, keys, strict=True)]).mean(dim=0)
 
 
-def signs_inputs(rng: random.Random) -> tuple[bytes]:
-    """Characters of one to four bytes, cut anywhere, and single bytes that belong nowhere."""
-    data = "".join(rng.choice("ab \nëß한🦊") for _ in range(rng.randint(0, 6))).encode()
-    data += bytes(rng.choices([0x80, 0xC3, 0xE2, 0xFF], k=rng.randint(0, 2)))
-    begin, end = sorted(rng.randint(0, len(data)) for _ in range(2))
-    return (data[begin:end],)
+def look_score_inputs(rng: random.Random) -> tuple[Tensor, list[int], list[int]]:
+    """Rows that add up to 1; one head alone, layers and heads, more keys than queries; a key may come twice."""
+    T, S = rng.randint(2, 7), rng.randint(7, 9)
+    generator = torch.Generator().manual_seed(rng.getrandbits(32))
+    front = rng.choice([(), (3,), (2, 3)])
+    weights = torch.softmax(2 * torch.randn(*front, T, S, generator=generator), dim=-1)
+    pairs = rng.randint(1, 6)
+    return weights, [rng.randrange(T) for _ in range(pairs)], [rng.randrange(S) for _ in range(pairs)]
 
 
-def rows(chunk: bytes, merges: list[tuple[bytes, bytes]]) -> list[list[bytes]]:
-    row = [chunk[i : i + 1] for i in range(len(chunk))]
-    found = [row]
-    while present := [pair for pair in merges if pair in pairwise(row)]:
-        joined: list[bytes] = []
-        for token in row:
-            if joined and (joined[-1], token) == present[0]:
-                joined[-1] += token
-            else:
-                joined.append(token)
-        row = joined
-        found.append(row)
-    return found
+def induction_keys(ids: list[int]) -> list[int]:
+    return [max((s + 1 for s in range(t) if ids[s] == ids[t]), default=-1) for t in range(len(ids))]
 
 
-def rows_inputs(rng: random.Random) -> tuple[bytes, list[tuple[bytes, bytes]]]:
-    """Up to five different merges of letters or of what earlier ones made, and a chunk in which letters come back."""
-    tokens, merges = [b"a", b"b", b"c"], []
-    for _ in range(rng.randint(0, 5)):
-        pair = (rng.choice(tokens), rng.choice(tokens))
-        if pair[0] + pair[1] not in tokens:
-            merges.append(pair)
-            tokens.append(pair[0] + pair[1])
-    return bytes(rng.choices(b"abc", weights=[4, 2, 1], k=rng.randint(1, 12))), merges
+def induction_keys_inputs(rng: random.Random) -> tuple[list[int]]:
+    """Few different ids, so that many come back, some more than once and some at once."""
+    return ([rng.randrange(rng.choice([3, 8])) for _ in range(rng.randint(0, 12))],)
+
+
+def prefix_difference(model: Callable[[Tensor], Tensor], idx: Tensor) -> float:
+    whole = model(idx)  # (B, T, V)
+    return max((model(idx[:, :t]) - whole[:, :t]).abs().max().item() for t in range(1, idx.size(1)))
+
+
+def prefix_inputs(rng: random.Random) -> tuple[Callable[[Tensor], Tensor], Tensor]:
+    """Models that mix the tokens of a text: honest ones, some that see one token too far, some with a single leak."""
+    B, T, V = rng.randint(1, 3), rng.randint(2, 7), rng.randint(2, 5)
+    generator = torch.Generator().manual_seed(rng.getrandbits(32))
+    table = torch.randn(V, V, generator=generator)  # (V, V)
+    mix = torch.rand(T, T, generator=generator).tril(rng.choice([0, 0, 1]))  # (T, T)
+    if rng.random() < 0.5:
+        query = rng.randrange(T - 1)
+        mix[query, rng.randrange(query + 1, T)] = 3.0
+
+    def model(idx: Tensor) -> Tensor:
+        length = idx.size(1)
+        return mix[:length, :length] @ table[idx]  # (B, T, V)
+
+    return model, torch.randint(0, V, (B, T), generator=generator)
 
 
 EXERCISES = {
-    "10.1": Exercise(signs, "whole characters stay, and a byte on its own shows its digits", signs_inputs),
-    "10.3": Exercise(rows, "one row for each merge, the pair learned first before all others", rows_inputs),
+    "10.2": Exercise(look_score, "the pairs one by one, and their mean", look_score_inputs),
+    "10.4": Exercise(induction_keys, "behind the latest earlier place of the same id", induction_keys_inputs),
+    "10.6": Exercise(prefix_difference, "every prefix alone, against the same positions of the whole", prefix_inputs),
 }
