@@ -744,7 +744,6 @@ function render({ model, el }) {
   const view = makeView(model, root);
   el.append(root);
   view.read(true);
-  view.colors = readColors(root);
 
   const modes = switches("Mode", MODES, (mode) => put(model, { mode }));
   const { L, H } = view.maps;
@@ -767,6 +766,8 @@ function render({ model, el }) {
   let scene, frame, mode, draws = 0;
   function draw() {
     frame = undefined;
+    if (!root.isConnected) return; // JupyterLab puts it into the page later; then its size changes, which is heard
+    view.colors ??= readColors(root);
     if (!view.read(stale.has("build"))) return;
     const { look } = view;
     if (stale.has("build") || look.mode !== mode) {
@@ -820,7 +821,7 @@ function render({ model, el }) {
     onChange(model, ["layer", "head", "heads", "mode", "scale", "text", "error", "warnings"], () => again("paint")),
     onChange(model, ["hover", "key"], () => again("hover")),
     onTheme(() => {
-      view.colors = readColors(root);
+      view.colors = undefined;
       again("paint");
     }),
     text.end,

@@ -40,7 +40,7 @@ function sliders(ks) {
 }
 
 function render({ model, el }) {
-  const root = el.appendChild(element("div", "gptlib gptlib-sampler"));
+  const root = el.appendChild(element("div", "gptlib gptlib-sampler", "", { "data-lm-suppress-shortcuts": "true" }));
   const alone = model.get("alone");
   const ends = [typingBox(model, root, "prompt", 1)];
   const text = "This page shows what was saved: a notebook with a running Python is needed to take tokens and to move sliders.";
@@ -72,10 +72,11 @@ function render({ model, el }) {
   }
 
   for (const [name, slider] of Object.entries(sliders(KS.filter((k) => k < model.get("shown").size)))) {
-    const label = settings.appendChild(element("label", "", slider.label));
+    const setting = settings.appendChild(element("span", "setting"));
+    const label = setting.appendChild(element("label", "", slider.label));
     const attributes = { type: "range", min: slider.min ?? 0, max: slider.max, step: 1 };
     const knob = label.appendChild(element("input", "", "", attributes));
-    const said = label.appendChild(element("output"));
+    const said = setting.appendChild(element("output"));
     knob.disabled = alone;
     const show = () => {
       const value = model.get(name);
@@ -130,6 +131,7 @@ function render({ model, el }) {
     while (bars.children.length < rows.length) {
       const row = bars.appendChild(element("button", "row", "", { type: "button", tabindex: -1 }));
       row.dataset.index = bars.children.length - 1;
+      if (alone) row.setAttribute("aria-disabled", "true");
       row.append(element("span", "token"), element("span", "track"), element("span", "numbers"));
       row.children[1].append(element("i", "own"), element("i", "now"));
     }

@@ -18,7 +18,7 @@ function broken(wide, start, end) {
 }
 
 function render({ model, el }) {
-  const root = el.appendChild(element("div", "gptlib gptlib-token"));
+  const root = el.appendChild(element("div", "gptlib gptlib-token", "", { "data-lm-suppress-shortcuts": "true" }));
   const endTyping = typingBox(model, root, "text");
   const bar = root.appendChild(element("div", "bar"));
   const play = bar.appendChild(element("button", "play", "▶ play", { type: "button" }));
