@@ -26,7 +26,7 @@ BLUES = ("#e9f1f9", "#8dbbe3", "#2f76b5", "#08264a")  # in the picture; on the p
 SIGNED = ("#2166ac", "#ffffff", "#c2570c")
 GLOW = "#f28e2b"
 SEEN = 1e-6  # a masked weight is 0, or as good as
-FAINT, MOST_LINES = 0.04, 400  # the picture has no lines of less, and only the strongest
+FAINT, MOST_LINES = 0.04, 300  # the picture has no lines of less, and only the strongest
 
 
 class Maps(NamedTuple):
@@ -270,7 +270,7 @@ class AttentionView(View):
             check_model(source, given, tokenizer)
             if key_tokens is not None or q is not None or k is not None:
                 raise ValueError("key_tokens, q or k were given with a model, which makes them itself: leave them out")
-            ids = to_ids(tokenizer, given, allowed_special)
+            ids = self._ids(given)
             state = self._read(ids) | {"live": True, "text": given if isinstance(given, str) else tokenizer.decode(ids)}
         else:
             if tokenizer is not None and given is not None:
@@ -286,10 +286,15 @@ class AttentionView(View):
 
     # ---- what is shown
 
-    def _read(self, ids: Sequence[int]) -> dict[str, Any]:
-        """The state for these ids, cut to the context; ValueError if there are none."""
+    def _ids(self, text: Any) -> list[int]:
+        """The ids of a text; ValueError if there are none."""
+        ids = to_ids(self._tokenizer, text, self._allowed)
         if not ids:
             raise ValueError("the text is empty: give at least one token")
+        return ids
+
+    def _read(self, ids: Sequence[int]) -> dict[str, Any]:
+        """The state for these ids, cut to the context."""
         context = self._model.config.block_size
         maps = read_model(self._model, ids[:context])
         state = self._state(maps, [self._tokenizer.decode_bytes([i]) for i in ids[:context]], None)
@@ -357,7 +362,7 @@ class AttentionView(View):
 
     def _follow_text(self, change: Any) -> None:
         try:
-            state = self._read(self._tokenizer.encode(change.new, self._allowed))
+            state = self._read(self._ids(change.new))
         except ValueError as error:
             self.error = str(error)
             return
@@ -426,8 +431,8 @@ class AttentionView(View):
     def _can_be_read(self, proposal: Any) -> str:
         if not self.live and proposal.value:
             raise ValueError("text was set, but there is no model to read it: make the view from a model")
-        if not self._typed and self.live and not self._tokenizer.encode(proposal.value, self._allowed):
-            raise ValueError("text is empty: give at least one token")
+        if self.live and not self._typed:
+            self._ids(proposal.value)
         return proposal.value
 
     def range_of(self, name: str) -> Any:
@@ -446,7 +451,7 @@ class AttentionView(View):
     def size(self) -> tuple[float, float]:
         L, H, T, S = self.shape
         if self.mode == "lines":
-            return 5.5, min(max(1.5, 0.18 * max(T, S) + 0.3), 12.0)
+            return 5.5, min(max(1.5, 0.18 * max(T, S) + 0.3), 9.0)
         if self.mode == "grid":
             return min(max(3.0, 1.1 * H + 0.6), 13.0), min(max(1.6, 1.1 * L + 0.3), 13.0)
         if self.mode == "neuron":
@@ -469,7 +474,7 @@ class AttentionView(View):
         names, key_names = self._names
         axes = figure.subplots()
         values = scaled(self._maps.weights[self.layer, self._on()].mean(0), self.scale)
-        image = axes.imshow(values, cmap=color_map(BLUES, "white"), vmin=1e-9, vmax=1, interpolation="nearest")
+        image = axes.imshow(values.numpy(), cmap=color_map(BLUES, "white"), vmin=1e-9, vmax=1, interpolation="nearest")
         label(axes.xaxis, key_names, rotation=90)
         label(axes.yaxis, names)
         axes.xaxis.tick_top()
@@ -483,16 +488,10 @@ class AttentionView(View):
         rows, columns = min(T, 64), min(S, 64)  # of one small map, with the largest of the weights that share a pixel
         small = adaptive_max_pool2d(scaled(self._maps.weights, self.scale), (rows, columns))
         padded = pad(small, (1, 1, 1, 1), value=torch.nan)  # (L, H, rows + 2, columns + 2)
-        image = padded.transpose(1, 2).reshape(L * (rows + 2), H * (columns + 2))
+        image = padded.transpose(1, 2).reshape(L * (rows + 2), H * (columns + 2)).numpy()
         axes = figure.subplots()
-        axes.imshow(
-            image,
-            cmap=color_map(BLUES, "white", edge="gray"),
-            vmin=1e-9,
-            vmax=1,
-            interpolation="nearest",
-            aspect="auto",
-        )
+        colors = color_map(BLUES, "white", edge="gray")
+        axes.imshow(image, cmap=colors, vmin=1e-9, vmax=1, interpolation="nearest", aspect="auto")
         axes.set_xticks([(head + 0.5) * (columns + 2) for head in range(H)], [f"head {head}" for head in range(H)])
         axes.set_yticks([(layer + 0.5) * (rows + 2) for layer in range(L)], [f"layer {layer}" for layer in range(L)])
         axes.xaxis.tick_top()
@@ -535,12 +534,14 @@ class AttentionView(View):
         parts = figure.subplots(1, 4, sharey=True, width_ratios=[3, 3, 1, 1])
         for axes, values, title in ((parts[0], k, "k"), (parts[1], product, "q times k")):
             top = values.abs().max().item() or 1.0
-            axes.imshow(values, cmap=color_map(SIGNED), vmin=-top, vmax=top, aspect="auto", interpolation="nearest")
+            axes.imshow(
+                values.numpy(), cmap=color_map(SIGNED), vmin=-top, vmax=top, aspect="auto", interpolation="nearest"
+            )
             axes.set(xticks=[])
             axes.set_title(title, fontsize=9)
         scores = product.sum(-1) / len(q) ** 0.5
         for axes, values, title in ((parts[2], scores, "score"), (parts[3], weights[:seen], "softmax")):
-            axes.barh(range(len(values)), values, color=COLORS[0])
+            axes.barh(range(len(values)), values.numpy(), color=COLORS[0])
             axes.set_title(title, fontsize=9)
         label(parts[0].yaxis, key_names[:seen])
         figure.suptitle(f"layer {self.layer}, head {head}: what {names[t]} (token {t}) asks of each key", fontsize=9)
