@@ -30,8 +30,14 @@ _HOME = {
     "stream": "sampling",
     "complete": "sampling",
     "n_best": "_n_best",
-    "tokens_html": "viz",
-    "merges_html": "viz",
+    "AttentionView": "_attention_view",
+    "TokenView": "_token_view",
+    "SamplerView": "_sampler_view",
+    "LossView": "_loss_view",
+    "side_by_side": "_widget",
+    "logit_lens": "viz",
+    "tokens_html": "_token_html",
+    "merges_html": "_token_html",
 }
 
 __all__ = ["__version__", *_HOME]
