@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 PAGE = """<!doctype html><html lang="en"><head><meta charset="utf-8"><title>live</title>
-<style>html { color-scheme: light dark; }</style></head><body><main></main>
+<style>html { color-scheme: light dark; }</style></head><body><main><h1>live</h1></main>
 <script type="module">
 const traits = JSON.parse(await hello());
 const style = document.head.appendChild(document.createElement("style"));
