@@ -43,6 +43,14 @@ def test_the_labels_of_levels_do_not_overlap(open_page: Callable) -> None:
     assert page.locator(".level").count() == 5
 
 
+def test_labels_stay_in_the_picture(open_page: Callable) -> None:
+    """Three levels at its lower edge: their labels go up, not out of it."""
+    page = open_page(LossView({"high": 8.0, "a": 0.5, "b": 0.51, "c": 0.52}))
+    ys = sorted(places(page, ".level-name"))
+    assert all(after - before >= FONT for before, after in pairwise(ys))
+    assert ys[-1] <= 292  # where the axis is
+
+
 def test_the_pointer_finds_the_nearest_step(open_page: Callable) -> None:
     page = open_page(two_runs())
     assert readout(page) == [["wide", "450", "0.700", "0.800"], ["deep", "75", "3.000", "4.000"]]
