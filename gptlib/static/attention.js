@@ -545,7 +545,7 @@ function sum(values) {
 // ---- controls
 
 function choice(label, options, chosen) {
-  const select = element("select");
+  const select = element("select", "", "", { "aria-label": label });
   for (const [value, text] of options) select.append(element("option", "", text, { value }));
   select.addEventListener("change", () => chosen(Number(select.value)));
   const node = element("label", "", label);
@@ -740,7 +740,8 @@ function pressed(view, event) {
 }
 
 function render({ model, el }) {
-  const root = element("div", "gptlib gptlib-attention", "", { "data-lm-suppress-shortcuts": "true" });
+  const root = element("div", "gptlib gptlib-attention");
+  keepKeys(root);
   const view = makeView(model, root);
   el.append(root);
   view.read(true);

@@ -43,6 +43,13 @@ function onChange(model, names, callback) {
   };
 }
 
+/** Keys without Ctrl, Alt or Meta are for the view alone: JupyterLab takes an arrow, or "x", for one of its shortcuts. */
+function keepKeys(root) {
+  root.addEventListener("keydown", (event) => {
+    if (!event.ctrlKey && !event.altKey && !event.metaKey) event.stopPropagation();
+  });
+}
+
 /** Set traits and tell Python. */
 function put(model, values) {
   for (const [name, value] of Object.entries(values)) model.set(name, value);

@@ -48,7 +48,8 @@ function barOf(name, share, text, className = "") {
 }
 
 function render({ model, el }) {
-  const root = element("div", "gptlib gptlib-lens", "", { "data-lm-suppress-shortcuts": "true", role: "group", "aria-label": "what each layer would say" });
+  const root = element("div", "gptlib gptlib-lens", "", { role: "group", "aria-label": "what each layer would say" });
+  keepKeys(root);
   const heading = element("div", "title"), bar = element("div", "bar"), label = element("label", "", "colour by ");
   const select = element("select");
   for (const [value, text] of COLORS) select.append(element("option", "", text, { value }));

@@ -148,7 +148,8 @@ function nearest(points, step) {
 }
 
 function render({ model, el }) {
-  const root = element("div", "gptlib gptlib-loss", "", { "data-lm-suppress-shortcuts": "true", role: "group", "aria-label": "curves of the loss" });
+  const root = element("div", "gptlib gptlib-loss", "", { role: "group", "aria-label": "curves of the loss" });
+  keepKeys(root);
   const heading = element("div", "title"), bar = element("div", "bar"), runButtons = element("div", "bar runs");
   const log = element("input", "", "", { type: "checkbox" });
   const logLabel = element("label");

@@ -40,7 +40,8 @@ function sliders(ks) {
 }
 
 function render({ model, el }) {
-  const root = el.appendChild(element("div", "gptlib gptlib-sampler", "", { "data-lm-suppress-shortcuts": "true" }));
+  const root = el.appendChild(element("div", "gptlib gptlib-sampler"));
+  keepKeys(root);
   const alone = model.get("alone");
   const ends = [typingBox(model, root, "prompt", 1)];
   const text = "This page shows what was saved: a notebook with a running Python is needed to take tokens and to move sliders.";
@@ -54,7 +55,7 @@ function render({ model, el }) {
   const reset = actions.appendChild(element("button", "", "reset", { type: "button" }));
   const score = actions.appendChild(element("span", "note score"));
   const legend = root.appendChild(element("div", "legend"));
-  for (const [kind, text] of [["own", "the model’s own probability"], ["now", "what is drawn from"]]) {
+  for (const [kind, text] of [["own", "the model’s own probability"], ["now", "after temperature, top-k and top-p"]]) {
     const entry = legend.appendChild(element("span"));
     entry.append(element("i", kind), text);
   }

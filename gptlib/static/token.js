@@ -18,7 +18,8 @@ function broken(wide, start, end) {
 }
 
 function render({ model, el }) {
-  const root = el.appendChild(element("div", "gptlib gptlib-token", "", { "data-lm-suppress-shortcuts": "true" }));
+  const root = el.appendChild(element("div", "gptlib gptlib-token"));
+  keepKeys(root);
   const endTyping = typingBox(model, root, "text");
   const bar = root.appendChild(element("div", "bar"));
   const play = bar.appendChild(element("button", "play", "▶ play", { type: "button" }));
