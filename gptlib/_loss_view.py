@@ -181,6 +181,8 @@ class LossView(View):
         self._draw_lines(axes)
         if any(self.shown.values()):
             axes.legend(loc="upper right", fontsize=8, edgecolor="none", framealpha=0.9)
+        else:
+            axes.set_xticks([])
 
     def _draw_lines(self, axes: "Axes") -> None:
         """The levels, dashed; their names at the right, pushed apart where they are near."""
