@@ -154,19 +154,16 @@ def merge_steps(tokenizer: BPETokenizer, chunk: str) -> list[tuple[int | None, l
     The first row, the single bytes, has None for a rank. `tokenizer.merges[rank]` is the pair. A chunk is what
     `split_chunks` gives; no merge goes beyond it (Sennrich, Haddow and Birch 2016, section 3.2).
     """
-    ranks = {pair: rank for rank, pair in enumerate(tokenizer.merges)}
-    row = [bytes([byte]) for byte in chunk.encode()]
-    steps: list[tuple[int | None, list[bytes]]] = [(None, row)]
-    while known := [pair for pair in pairwise(row) if pair in ranks]:
-        first = min(known, key=ranks.__getitem__)
-        joined: list[bytes] = []
-        for token in row:
-            if joined and (joined[-1], token) == first:
-                joined[-1] += token
-            else:
-                joined.append(token)
-        row = joined
-        steps.append((ranks[first], row))
+    word = chunk.encode().decode("latin-1")  # a character for each token, as in the tokenizer
+
+    def row() -> list[bytes]:
+        return [tokenizer.vocab[tokenizer.ids[ord(character)]] for character in word]
+
+    steps: list[tuple[int | None, list[bytes]]] = [(None, row())]
+    while known := [tokenizer.ranks[pair] for pair in pairwise(word) if pair in tokenizer.ranks]:
+        rank = min(known)
+        word = word.replace(*tokenizer.replacements[rank])
+        steps.append((rank, row()))
     return steps
 
 
