@@ -321,7 +321,8 @@ class SamplerView(View):
         """Draw the bars of both kinds, below the end of the prompt and the tokens taken."""
         axes = paper(figure, *self.size)
         prompt = self.prompt if len(self.prompt) <= 88 else "…" + self.prompt[-87:]
-        axes.text(0, 0.08, drawn(prompt.encode()), color=SIGN_INK, family="monospace", va="center", parse_math=False)
+        given = drawn(prompt.encode()).replace("␣", " ")
+        axes.text(0, 0.08, given, color=SIGN_INK, family="monospace", va="center", parse_math=False)
         boxes, y = self._lay_out(), 0.3
         colors = [self._color(i, p) for i, p in zip(self.path, self._log_p, strict=True)]
         draw_boxes(axes, boxes, colors, y)
@@ -339,11 +340,12 @@ class SamplerView(View):
             shown = shown if len(shown) <= 18 else shown[:17] + "…"
             middle = {"va": "center_baseline", "color": ink, "parse_math": False}
             axes.text(1.5, top + BAR / 2, shown, family="monospace", ha="right", **middle)
-            axes.barh([top + BAR / 2], 3.6 * own / longest, BAR * 0.8, left=1.6, color=OWN)
+            pale = 1.0 if kept else 0.45
+            axes.barh([top + BAR / 2], 3.6 * own / longest, BAR * 0.8, left=1.6, color=OWN, alpha=pale)
             axes.barh([top + BAR / 2], 3.6 * now / longest, BAR * 0.4, left=1.6, color=NOW)
             said = f"{percent(own)} → {percent(now) if kept else 'cut'}"
             axes.text(5.3, top + BAR / 2, said, **middle)
-        legend = f"{self._say_settings()}. Light: the model's own probability; dark: what is drawn from"
+        legend = f"{self._say_settings()}. Pale: the model's own probability; dark: after these"
         axes.text(0, self.size[1] - 0.25, legend, color=SIGN_INK, va="center")
 
     def _color(self, i: int, log_p: float) -> str:
