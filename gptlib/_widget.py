@@ -31,6 +31,11 @@ def static(name: str) -> str:
     return files("gptlib").joinpath("static", name).read_text(encoding="utf-8")
 
 
+def style(name: str) -> str:
+    """A widget's own style, stronger than common.css, which the next widget brings to the same page again."""
+    return static(f"{name}.css").replace(f".gptlib-{name}", f".gptlib.gptlib-{name}")
+
+
 class Picture:
     """What can be shown where no script runs: `draw` is all that a widget has to say for that."""
 
@@ -88,7 +93,7 @@ class View(Picture, anywidget.AnyWidget):
     def __init_subclass__(cls, **kwargs: Any) -> None:
         if "_name" in cls.__dict__:
             cls._esm = static("common.js") + static(f"{cls._name}.js")
-            cls._css = static("common.css") + static(f"{cls._name}.css")
+            cls._css = static("common.css") + style(cls._name)
         super().__init_subclass__(**kwargs)
 
     def __repr__(self) -> str:
@@ -166,7 +171,7 @@ def page(views: Sequence[View], links: Sequence[tuple[int, int, str]], title: st
     content = json.dumps({"views": states, "links": list(links), "scripts": scripts})
     parts = {
         "title": escape(title),
-        "style": static("common.css") + "".join(static(f"{name}.css") for name in names),
+        "style": static("common.css") + "".join(map(style, names)),
         "page": content.replace("<", "\\u003c"),  # so that no token can end the script
     }
     return re.sub("@(title|style|page)@", lambda found: parts[found[1]], static("page.html"))

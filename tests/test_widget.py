@@ -145,7 +145,7 @@ def test_a_page_holds_what_the_view_shows_and_nothing_else(dial: type[View]) -> 
 
 def test_scripts_and_styles_are_in_a_page_once(dial: type[View]) -> None:
     page = side_by_side(dial(), dial()).to_html()
-    assert page.count(".gptlib-dial {") == 1
+    assert page.count(".gptlib.gptlib-dial {") == 1
     read = Reader(page)
     assert [base64.b64decode(text).decode() for text in read.content["scripts"]] == [dial._esm]
     assert [view["script"] for view in read.content["views"]] == [0, 0]
@@ -157,6 +157,11 @@ def test_a_path_gets_the_file(dial: type[View], tmp_path: Path, kind: str) -> No
     path = write(str(tmp_path / "view"))
     assert path == tmp_path / "view"
     assert path.read_bytes().decode("utf-8") == write()
+
+
+def test_a_style_is_stronger_than_the_common_one_whatever_comes_last(dial: type[View]) -> None:
+    """In a notebook each widget brings common.css along, after the styles of those before it."""
+    assert dial._css == static("common.css") + ".gptlib.gptlib-dial { color: var(--ink); }"
 
 
 # ---- side by side
