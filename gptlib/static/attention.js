@@ -6,7 +6,8 @@ const MOST_THICK = 150; // the others are as thin as the screen can, which is qu
 const FAINT = 10; // of 255: a line below is not drawn
 const HELP =
   "Arrow keys move the token, with Shift the key; Page Up and Page Down the layer, [ and ] the head. " +
-  "Click or Enter holds, Esc lets go. Shift and click on a head shows it alone.";
+  "Click or Enter holds a token: then point at another for what is between the two; Esc lets go. " +
+  "Shift and click on a head shows it alone.";
 
 // ---- what the traits say
 
@@ -130,11 +131,13 @@ function tokenList(view, side, label, className = "") {
   node.addEventListener("focusin", (event) => view.aim(target(index(event))));
   node.addEventListener("click", (event) => index(event) >= 0 && view.hold(target(index(event))));
   const shares = new Uint8Array(items.length);
-  let here = 0;
+  let [here, there] = [0, 0];
   return {
     node,
-    /** Show which token is looked from, or none at -1. */
-    mark(i) {
+    /** Show which token is looked from, or none at -1, and which other one it is compared with. */
+    mark(i, other = -1) {
+      items[there].classList.remove("there");
+      if (other >= 0) items[(there = other)].classList.add("there");
       items[here].setAttribute("aria-selected", "false");
       items[here].tabIndex = -1;
       if (i >= 0) here = i;
@@ -171,7 +174,7 @@ function showHover(view, queries, keys) {
   const column = hover < 0 && key >= 0 ? view.columnOf(key) : null;
   if (queries === keys) {
     queries.shade(row ?? column);
-    queries.mark(hover >= 0 ? hover : key);
+    queries.mark(hover >= 0 ? hover : key, hover >= 0 ? key : -1);
   } else {
     keys.shade(row);
     queries.shade(column);
@@ -443,6 +446,17 @@ function gridScene(view) {
         if (hover >= 0) context.strokeRect(x + 0.5, y + (side * hover) / T, side - 1, Math.max(2, side / T));
         if (key >= 0) context.strokeRect(x + (side * key) / S, y + 0.5, Math.max(2, side / S), side - 1);
       }
+      if (hover >= 0 && key >= 0) {
+        context.font = "bold 11px system-ui, sans-serif";
+        context.textAlign = "right";
+        for (const { layer, head, weight } of view.between().slice(0, 8)) {
+          const [x, y] = corners[layer * H + head];
+          context.fillStyle = view.colors.paper;
+          context.fillRect(x + side - 29, y + 2, 27, 14);
+          context.fillStyle = view.colors.ink;
+          context.fillText(weight.toFixed(2), x + side - 4, y + 13);
+        }
+      }
       strip.hover();
     },
   };
@@ -479,7 +493,7 @@ function neuronScene(view) {
       const names = 16 + 7.5 * Math.min(14, Math.max(...keys.map((name) => name.length), tokens[t].length));
       const strand = Math.max(D, Math.min(250, Math.floor((view.width() - names - 260) / 2)));
       const at = { k: names, product: names + strand + 18, score: names + 2 * strand + 40, softmax: names + 2 * strand + 140 };
-      const top = 3 * ROW + 12;
+      const top = 3 * ROW + 6;
       const context = sized(canvas, at.softmax + 130, top + (rows + (rows < S)) * ROW + 4);
       context.imageSmoothingEnabled = false;
       context.textBaseline = "middle";
@@ -634,8 +648,6 @@ function textBox(model) {
 
 const SCENES = { lines: linesScene, heat: heatScene, grid: gridScene, neuron: neuronScene };
 
-const nameOf = ({ hover, key }) => `${hover}, ${key}`;
-
 /** What the scenes share: the numbers, what is looked at, and the ways to look elsewhere. */
 function makeView(model, root) {
   let held = null; // what is looked at until it is let go
@@ -664,6 +676,14 @@ function makeView(model, root) {
       if (mean.of !== `${layer}: ${on}`) mean = { of: `${layer}: ${on}`, values: meanOf(view.maps, layer, on) };
       return mean.values;
     },
+    /** What each head has between the two tokens, the most first. */
+    between() {
+      const { L, H, S, of, one } = view.maps;
+      const { hover, key } = view.look;
+      const all = Array.from({ length: L * H }, (_, n) => ({ layer: Math.floor(n / H), head: n % H }));
+      for (const found of all) found.weight = of(found.layer, found.head)[hover * S + key] / one;
+      return all.sort((a, b) => b.weight - a.weight);
+    },
     rowOf: (t) => view.mean().subarray(t * view.maps.S, (t + 1) * view.maps.S),
     columnOf: (s) => Float32Array.from({ length: view.maps.T }, (_, t) => view.mean()[t * view.maps.S + s]),
     title() {
@@ -671,22 +691,27 @@ function makeView(model, root) {
       const heads = on.length === view.maps.H ? "all heads" : `heads ${on.join(", ")}`;
       return `Layer ${layer}, ${on.length === 1 ? `head ${on[0]}` : `the mean of ${heads}`}`;
     },
-    /** Look from or at a token, unless another one is held. */
+    /** Look from or at a token; while one is held, at what is between the two. */
     aim({ hover = -1, key = -1 }) {
-      if (held === null && (hover !== model.get("hover") || key !== model.get("key"))) put(model, { hover, key });
+      const other = Math.max(hover, key);
+      if (held?.key === -1) [hover, key] = [held.hover, key >= 0 || other !== held.hover ? other : -1];
+      else if (held?.hover === -1) [hover, key] = [hover >= 0 || other !== held.key ? other : -1, held.key];
+      else if (held) return;
+      if (hover !== model.get("hover") || key !== model.get("key")) put(model, { hover, key });
     },
-    /** The same, also from one that is held to the next. */
+    /** Look there, and hold that if something was held. */
     move(target) {
       const holding = held !== null;
       held = null;
       view.aim(target);
-      if (holding) held = nameOf(target);
+      if (holding) held = target;
     },
     /** Keep looking there while the pointer moves on; a second time lets go. */
     hold(target) {
-      const before = held;
-      view.move(target);
-      held = before === nameOf(target) ? null : nameOf(target);
+      const again = held?.hover === target.hover && held.key === target.key;
+      held = null;
+      view.aim(target);
+      held = again ? null : target;
       view.changed();
     },
     letGo() {
@@ -695,7 +720,7 @@ function makeView(model, root) {
       view.changed();
     },
     show([layer, head, hover, key]) {
-      held = nameOf({ hover, key });
+      held = { hover, key };
       put(model, { layer, head, hover, key, mode: view.look.mode === "grid" ? "heat" : view.look.mode });
     },
   };
@@ -706,6 +731,11 @@ function makeView(model, root) {
 function inWords(view) {
   const { hover, key } = view.look;
   const { tokens, keys, digits } = view.maps;
+  if (view.look.mode === "grid" && hover >= 0 && key >= 0) {
+    const most = view.between().slice(0, 4);
+    const listed = most.map(({ layer, head, weight }) => `layer ${layer}, head ${head} ${weight.toFixed(digits)}`);
+    return `${tokens[hover]} (${hover}) → ${keys[key]} (${key}), most in: ${listed.join(" · ")}`;
+  }
   if (hover < 0 && key < 0) return `${view.title()}: point at a token to see where it looks.`;
   const [values, names] = hover >= 0 ? [view.rowOf(hover), keys] : [view.columnOf(key), tokens];
   const most = [...values.keys()].sort((a, b) => values[b] - values[a]).slice(0, 6);

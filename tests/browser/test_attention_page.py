@@ -368,6 +368,34 @@ def test_a_click_holds_a_token_until_the_next(weights: Tensor, open_page: Callab
     shown(page, hover=2)
 
 
+def test_while_a_token_is_held_another_shows_what_is_between_the_two(weights: Tensor, open_page: Callable) -> None:
+    page = open_page(AttentionView(weights, WORDS, mode="grid", layer=1))
+    tokens = page.locator(".strip .token")
+    tokens.nth(6).click()
+    tokens.nth(3).hover()
+    shown(page, hover=6, key=3, held="true")
+    pair = rounded(weights)[:, :, 6, 3]
+    order = [np.unravel_index(i, pair.shape) for i in np.argsort(-pair.flatten(), kind="stable")[:4]]
+    listed = " · ".join(f"layer {layer}, head {head} {pair[layer, head]:.2f}" for layer, head in order)
+    assert note(page) == f"looked (6) → silver (3), most in: {listed}"
+    tokens.nth(6).hover()
+    shown(page, hover=6, key=-1, held="true")
+    page.get_by_role("button", name="Map").click()
+    tokens.nth(2).hover()
+    shown(page, hover=6, key=2, mode="heat")
+    mean = rounded(weights)[1].mean(0)[6, 2]
+    assert note(page).startswith(f"looked → a {mean:.2f}. ")
+    page.get_by_role("button", name="Lines").click()
+    page.locator(".column").nth(1).locator(".token").nth(6).hover()  # itself as a key
+    shown(page, hover=6, key=6, mode="lines")
+    page.locator(".column").nth(1).locator(".token").nth(1).click()  # a key is held instead
+    shown(page, hover=-1, key=1, held="true")
+    page.locator(".column.from .token").nth(7).hover()
+    shown(page, hover=7, key=1)
+    page.keyboard.press("Escape")
+    shown(page, hover=-1, key=-1, held="false")
+
+
 def test_a_picker_and_a_switch_change_what_is_drawn(weights: Tensor, open_page: Callable) -> None:
     page = open_page(AttentionView(weights, WORDS, mode="heat"))
     picture = "(el) => el.toDataURL()"
