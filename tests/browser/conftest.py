@@ -20,7 +20,7 @@ import pytest
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 ARGS = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run"]
 ARGS += ["--disable-background-networking", "--disable-component-update", "--disable-sync"]
-SECONDS = 30  # longer than anything here takes, also on a busy machine: what is waited for that long is not coming
+SECONDS = 60  # longer than anything here takes, also on a busy machine: what is waited for that long is not coming
 CONTROLS = "button, select, input, textarea, a[href], summary, [tabindex]"
 
 
@@ -221,8 +221,8 @@ class Notebook:
 
     @property
     def busy(self) -> bool:
-        """Whether the kernel is at work, as the page knows it."""
-        return self.page.evaluate("jupyterapp.shell.currentWidget.sessionContext.session.kernel.status") == "busy"
+        """Whether a cell is running. What the kernel says of itself tells less: it hears views on the side."""
+        return self.page.locator(".jp-CodeCell .jp-InputPrompt", has_text="*").count() > 0
 
     def cells(self) -> list[dict[str, Any]]:
         return self.page.evaluate(
@@ -247,6 +247,26 @@ class Notebook:
             errors = [output for output in cell["outputs"] if output["output_type"] == "error"]
             assert not errors, f"{errors[0]['ename']}: {errors[0]['evalue']} in: {cell['source']}"
             assert cell["execution_count"] or not cell["source"].strip(), f"this cell was not run: {cell['source']}"
+
+    def view(self, cell: int) -> "Locator":
+        """The root of the view that a cell shows, counted from 0."""
+        return self.page.locator(".jp-CodeCell").nth(cell).locator(".gptlib")
+
+    def expect(self, view: "Locator", **state: Any) -> None:
+        """Until the view says of itself that it shows this."""
+        from playwright.sync_api import expect
+
+        for name, value in state.items():
+            expect(view).to_have_attribute(f"data-{name}", str(value), timeout=1000 * SECONDS)
+
+    def drawn(self, view: "Locator") -> str:
+        """What stands on the first canvas of a view; empty if nothing does."""
+        return view.locator("canvas").first.evaluate(
+            """(canvas) => {
+                const pixels = canvas.getContext('2d').getImageData(0, 0, canvas.width, canvas.height).data;
+                return pixels.some((value) => value) ? canvas.toDataURL() : '';
+            }"""
+        )
 
     def value(self, expression: str) -> Any:
         """What the notebook's kernel says to an expression whose value is a literal."""
@@ -277,8 +297,12 @@ class Notebook:
             self.page.wait_for_timeout(20)
 
     def check(self) -> None:
-        assert self.outside == []
-        assert self.wrong == []
+        """That since the last time nobody outside was asked, and that the page did not complain."""
+        outside, wrong = self.outside[:], self.wrong[:]
+        self.outside.clear()
+        self.wrong.clear()
+        assert outside == []
+        assert wrong == []
 
     def close(self) -> None:
         self.client.stop_channels()
