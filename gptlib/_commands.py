@@ -26,6 +26,7 @@ import tyro
 
 from gptlib import __version__
 from gptlib._files import write_json
+from gptlib._hub import is_pretrained
 from gptlib._n_best import n_best
 from gptlib._prepare import is_prepared, read_prepared
 from gptlib._presets import preset
@@ -368,7 +369,7 @@ def print_expectations(
 def run_eval(args: Eval) -> None:
     run_dir = find_run(args.run)
     model, tokenizer = load(run_dir, device=device_of(args.device))
-    data_path = args.data_path or read_config(run_dir)["facts"].get("data_path")
+    data_path = args.data_path or facts_of(run_dir).get("data_path")
     if data_path is None:
         raise ValueError(f"{run_dir} does not say what it was trained on: name a text with --data_path")
     if is_prepared(Path(data_path)):
@@ -419,6 +420,11 @@ def device_of(name: str) -> torch.device:
 
 def sha256(text: str) -> str:
     return hashlib.sha256(text.encode()).hexdigest()
+
+
+def facts_of(run_dir: Path) -> dict[str, Any]:
+    """What a run says of its making; of a model that others trained nothing is known."""
+    return {} if is_pretrained(run_dir) else read_config(run_dir)["facts"]
 
 
 def add_facts(run_dir: Path, **facts: Any) -> None:
@@ -496,7 +502,7 @@ def refuse_drawing(args: Generate) -> None:
 def run_info(args: Info) -> None:
     run_dir = find_run(args.run)
     model, tokenizer = load(run_dir)
-    config = read_config(run_dir)
+    config = {"model": asdict(model.config)} if is_pretrained(run_dir) else read_config(run_dir)
     print(f"{label(run_dir)}: gptlib {__version__}, {count_parameters(model):,} parameters, {type(tokenizer).__name__}")
     for title, values in config.items():
         if isinstance(values, dict):

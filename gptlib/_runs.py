@@ -1,4 +1,4 @@
-"""Which run folder is meant: by path, by name, the newest, or the model that ships with the package."""
+"""Which model is meant: a run by path or by name, the newest, the one that ships with the package, or a GPT-2."""
 
 from importlib import resources
 from pathlib import Path
@@ -41,8 +41,18 @@ def label(run_dir: Path) -> str:
 def load(run: str | Path = "tales", device: "str | torch.device" = "cpu") -> "tuple[GPT, CharTokenizer | BPETokenizer]":
     """The model of a run folder and its tokenizer, ready to write; `"tales"` is the model that ships with gptlib.
 
-    Raises `FileNotFoundError` for a folder that is no run and `ValueError` for a damaged one (lesson 08_training).
+    A folder that holds a GPT-2 of Hugging Face will do as well, and so will "gpt2", "gpt2-medium", "gpt2-large" and
+    "gpt2-xl", which are fetched from the hub once (lesson 11_pretrained). Raises `FileNotFoundError` for a folder that
+    is neither and `ValueError` for a damaged one (lesson 08_training).
     """
+    from gptlib._hub import is_pretrained
+
+    folder = find_run(run)
+    if is_pretrained(folder):
+        from gptlib.pretrained import load_pretrained
+
+        model, tokenizer = load_pretrained(str(folder))
+        return model.to(device), tokenizer
     from gptlib.training import load_run
 
-    return load_run(find_run(run), device=device)
+    return load_run(folder, device=device)
