@@ -52,7 +52,7 @@ def is_turned(name: str) -> bool:
     """
     return re.search(r"\.c_\w+\.weight$", name) is not None
 
-# %% ../notebooks/11_pretrained.ipynb #6fed838c
+# %% ../notebooks/11_pretrained.ipynb #0c4b2bf4
 GELUS = {"gelu_new": "tanh", "gelu_pytorch_tanh": "tanh", "gelu_fast": "tanh", "gelu": "erf", "gelu_python": "erf"}
 GPT2 = {"vocab_size": 50257, "n_positions": 1024, "n_layer": 12, "n_head": 12, "n_embd": 768}
 GPT2 |= {"activation_function": "gelu_new", "layer_norm_epsilon": 1e-5, "tie_word_embeddings": True}
@@ -67,7 +67,7 @@ def config_from_hf(described: Mapping[str, Any]) -> GPTConfig:
     Theirs has three dropouts where we have one: it is the one of the residual stream.
     """
     found = {**GPT2, **ONLY, **described}
-    if found["n_inner"] == 4 * found["n_embd"]:
+    if isinstance(found["n_embd"], int) and found["n_inner"] == 4 * found["n_embd"]:
         found["n_inner"] = None  # which means the same
     choices = {name: (value,) for name, value in ONLY.items()} | {"activation_function": tuple(GELUS)}
     for name, allowed in choices.items():
@@ -153,14 +153,14 @@ def open_source(source: Any) -> tuple[dict[str, Any], dict[str, Any]]:
     tensors = {name: tensor for name, tensor in source.state_dict().items() if not BUFFERS.fullmatch(name)}
     return source.config.to_dict(), tensors
 
-# %% ../notebooks/11_pretrained.ipynb #3c84fbe5
+# %% ../notebooks/11_pretrained.ipynb #3a8c9068
 def drop_tied_head(tensors: Mapping[str, Any]) -> dict[str, Any]:
     """The tensors without the head, which must hold the same numbers as the table of tokens (lesson 11_pretrained)."""
     rest = {name: tensor for name, tensor in tensors.items() if name != "lm_head.weight"}
     head, table = tensors.get("lm_head.weight"), rest.get("wte.weight", rest.get("transformer.wte.weight"))
     if head is not None and table is not None and head is not table:
         same = tuple(head.shape) == tuple(table.shape)
-        if not (same and all(torch.equal(head[rows], table[rows]) for rows in row_pieces(head.shape))):
+        if not (same and all(torch.equal(head[rows].to(table.dtype), table[rows]) for rows in row_pieces(head.shape))):
             raise ValueError("lm_head.weight is not the table wte.weight: set tie_word_embeddings to false for these")
     return rest
 

@@ -174,6 +174,8 @@ def test_sizes_that_no_model_has() -> None:
         config_from_hf({"n_head": 5})
     with says(ValueError, "block_size is 0; give an int of at least 1"):
         config_from_hf({"n_positions": 0})
+    with says(ValueError, "n_embd is None; give an int of at least 1"):
+        config_from_hf({"n_embd": None})
 
 
 # ---- what it holds

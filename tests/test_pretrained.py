@@ -231,11 +231,11 @@ print((kilobytes("VmHWM") - before) * 1024 / sum(p.nbytes for p in model.paramet
 @pytest.mark.skipif(not Path("/proc/self/clear_refs").exists(), reason="measured on Linux only")
 def test_loading_takes_little_more_memory_than_the_weights(tmp_path: Path) -> None:
     """For a second copy, of all or of the largest matrix, or a file that stays mapped: 1.3 times at the most."""
-    config = GPTConfig(20_000, block_size=64, n_layer=2, n_head=8, n_embd=768, start="random")
+    config = GPTConfig(16_000, block_size=64, n_layer=1, n_head=8, n_embd=768, start="random", tied=False)
     with torch.device("meta"):
         model = GPT(config)
     model.load_state_dict({name: torch.ones(p.shape) for name, p in model.state_dict().items()}, assign=True)
-    to_hf(model, tmp_path / "large")  # 118 MB
+    to_hf(model, tmp_path / "large")  # 127 MB, of which the last matrix has 49
     to_hf(GPT(replace(config, vocab_size=50, n_embd=8)), tmp_path / "tiny")
     command = [sys.executable, "-c", PEAK, str(tmp_path / "tiny"), str(tmp_path / "large")]
     found = subprocess.run(command, capture_output=True, text=True, check=True)
@@ -448,3 +448,14 @@ def test_the_commands_take_it_as_a_run(written: Path, capsys: pytest.CaptureFixt
     main([*arguments, "--run", str(written)])
     out = capsys.readouterr().out
     assert out.startswith("The") if arguments[0] == "generate" else "n_embd        8" in out
+
+
+def test_a_text_is_scored_with_it(written: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """`gptlib eval`; a model that learned nothing has the loss of a guess, the logarithm of its vocabulary."""
+    from gptlib.cli import main
+
+    path = tmp_path / "some.txt"
+    path.write_text(SOME_TEXT, encoding="utf-8", newline="\n")
+    main(["eval", "--run", str(written), "--data_path", str(path), "--json"])
+    found = json.loads(capsys.readouterr().out)
+    assert found["loss"] == pytest.approx(math.log(gpt2_tokenizer(written).vocab_size), rel=0.1)
