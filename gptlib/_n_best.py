@@ -27,17 +27,22 @@ def beam_search(
     width: int,
     max_new_tokens: int,
     length_power: float = 0.0,
+    length_offset: float = 0.0,
 ) -> list[Beam]:
     """The `width` best continuations that beams find, with log-probabilities in nats, best first.
 
     `step(rows, parents)` gives log-probabilities of what follows each row of ids; `parents` says which rows of the last
     call they go on from. `judge(ids)` says whether a text ends there, how many tokens it still misses, and which ones
     may come next of these: for each number missing `width` beams are kept (Hokamp and Liu 2017, section 3).
-    Ranked by log-probability over length to the power `length_power`, as in Wu et al. 2016, section 7.
+    Ranked by log-probability over (offset + length) / (offset + 1) to the power `length_power`: with an offset of 5 this
+    is Wu et al. 2016, equation 14.
     """
 
+    def penalty(length: int) -> float:
+        return ((length_offset + max(1, length)) / (length_offset + 1)) ** length_power
+
     def rank(beam: Beam) -> float:
-        return beam[0] / max(1, len(beam[1])) ** length_power
+        return beam[0] / penalty(len(beam[1]))
 
     alive: list[Beam] = [(0.0, ())]
     parents, ended = [0], []
@@ -60,7 +65,7 @@ def beam_search(
                 alive.append((total, ids))
                 parents.append(row)
         ended = sorted(ended, key=rank, reverse=True)[:width]
-        best_to_come = alive[0][0] / max_new_tokens**length_power if alive else -math.inf  # a total only falls
+        best_to_come = alive[0][0] / penalty(max_new_tokens) if alive else -math.inf  # a total only falls
         if not alive or (len(ended) == width and rank(ended[-1]) >= best_to_come):
             return ended
     return sorted(ended + alive, key=rank, reverse=True)[:width]
