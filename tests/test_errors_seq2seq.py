@@ -1,0 +1,120 @@
+"""The sentences of the encoder-decoder and of its dates: each names the value and the way out."""
+
+import pytest
+import torch
+
+from gptlib.corpora import dates
+from gptlib.seq2seq import (
+    EncoderDecoder,
+    EncoderDecoderConfig,
+    alignment,
+    batches_by_length,
+    beam_search,
+    fit,
+    pad,
+    smoothed_cross_entropy,
+    translate,
+)
+
+SIZES = {"vocab_size": 9, "pad_id": 0, "start_id": 1, "end_id": 2, "n_head": 2, "n_embd": 8}
+
+
+@pytest.fixture(scope="module")
+def model():
+    torch.manual_seed(0)
+    return EncoderDecoder(EncoderDecoderConfig(**SIZES))
+
+
+@pytest.mark.parametrize(
+    ("wrong", "sentence"),
+    [
+        ({"vocab_size": 0}, "vocab_size is 0; give an int of at least 1"),
+        ({"n_layer": 1.5}, "n_layer is 1.5; give an int of at least 1"),
+        ({"n_head": True}, "n_head is True; give an int of at least 1"),
+        ({"n_embd": 6}, "n_embd is 6, which 2 heads cannot share in even parts; take 4 or 8"),
+        ({"n_embd": 2, "n_head": 8}, "n_embd is 2, which 8 heads cannot share in even parts; the two look swapped"),
+        ({"end_id": 9}, "end_id is 9; give an id of the vocabulary, 0 to 8"),
+        ({"pad_id": -1}, "pad_id is -1; give an id of the vocabulary, 0 to 8"),
+        ({"end_id": 1}, "pad_id, start_id and end_id are 0, 1, 1; give three ids"),
+        ({"dropout": 1.0}, "dropout is 1.0; give 0 or more, below 1"),
+        ({"norm_eps": 0}, "norm_eps is 0; try 1e-5"),
+        ({"norm": "both"}, "norm is 'both'; choose 'pre' or 'post'"),
+        ({"gelu": "relu"}, "gelu is 'relu'; choose 'erf' or 'tanh'"),
+        ({"look_around": 1}, "look_around is 1; give True or False"),
+    ],
+)
+def test_a_config_that_no_model_can_have(wrong, sentence):
+    with pytest.raises(ValueError) as error:
+        EncoderDecoderConfig(**(SIZES | wrong))
+    assert str(error.value) == sentence
+
+
+@pytest.mark.parametrize(
+    ("source", "target", "sentence"),
+    [
+        (
+            torch.zeros(3, dtype=torch.long),
+            torch.ones(1, 2, dtype=torch.long),
+            r"source has shape \(3,\) and torch.int64",
+        ),
+        (torch.zeros(1, 3), torch.ones(1, 2, dtype=torch.long), "torch.float32; give .* of torch.int64"),
+        (torch.zeros(1, 0, dtype=torch.long), torch.ones(1, 2, dtype=torch.long), r"source has shape \(1, 0\)"),
+        (
+            torch.full((1, 3), 9),
+            torch.ones(1, 2, dtype=torch.long),
+            "source holds ids from 9 to 9, but they go from 0 to 8",
+        ),
+        (torch.full((1, 3), 3), torch.full((1, 2), -1), "target holds ids from -1 to -1, but they go from 0 to 8"),
+        (torch.full((2, 3), 3), torch.full((3, 2), 1), "target has 3 texts and the source 2; give one for each"),
+    ],
+)
+def test_ids_that_do_not_fit(model, source, target, sentence):
+    with pytest.raises(ValueError, match=sentence):
+        model(source, target)
+
+
+def test_a_memory_of_another_width(model):
+    memory, mask = torch.zeros(1, 3, 6), torch.ones(1, 1, 1, 3, dtype=torch.bool)
+    with pytest.raises(ValueError, match=r"context has shape \(1, 3, 6\), but this attention needs .* 8\)"):
+        model.decode(torch.tensor([[1]]), memory, mask)
+
+
+@pytest.mark.parametrize(
+    ("call", "sentence"),
+    [
+        (lambda model: translate(model, [], 5), "sources is empty; give at least one text"),
+        (lambda model: translate(model, [[3], []], 5), r"sources\[1\] is empty; give at least one token"),
+        (lambda model: translate(model, [[3]], 0), "max_new_tokens is 0; give at least 1"),
+        (lambda model: translate(model, [[3]], 2.5), "max_new_tokens is 2.5; give at least 1"),
+        (lambda model: translate(model, [[33]], 5), "source holds ids from 33 to 33"),
+        (lambda model: beam_search(model, [], 5), r"sources\[0\] is empty"),
+        (lambda model: beam_search(model, [3], 5, width=0), "width is 0; give at least 1"),
+        (lambda model: beam_search(model, [3], 5, length_power=-1), "length_power is -1; give 0"),
+        (lambda model: alignment(model, [], [3]), r"sources\[0\] is empty"),
+        (lambda model: alignment(model, [3], [44]), "target holds ids from 1 to 44"),
+        (lambda model: pad([], 0), "there are no rows to pad; give at least one"),
+        (lambda model: next(batches_by_length([], 4)), "there are 0 pairs for batches of 4; give at least one"),
+        (lambda model: next(batches_by_length([([3], [4])], 0)), "1 pairs for batches of 0"),
+        (
+            lambda model: smoothed_cross_entropy(torch.zeros(1, 3), torch.tensor([0]), 1.0),
+            "smoothing is 1.0; give 0 or",
+        ),
+        (lambda model: smoothed_cross_entropy(torch.zeros(1, 3), torch.tensor([-1])), "all 1 targets are -1"),
+        (lambda model: dates.pairs(0), "n is 0, but a task needs at least one pair; give n=1 or more"),
+    ],
+)
+def test_calls_that_make_no_sense(model, call, sentence):
+    with pytest.raises(ValueError, match=sentence):
+        call(model)
+
+
+def test_an_error_leaves_no_record_running(model):
+    with pytest.raises(ValueError, match="ids"):
+        alignment(model, [3], [44])
+    assert all(block.cross.seen is None for block in model.decoder)
+
+
+def test_a_loss_that_is_no_number_stops_the_training(model):
+    losses = iter([model.embedding.weight.sum(), model.embedding.weight.sum() * float("nan")])
+    with pytest.raises(ValueError, match="the loss is nan at step 2; lower the learning rates"):
+        fit(model, range(5), lambda batch: next(losses), 5)
