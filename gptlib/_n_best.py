@@ -34,8 +34,8 @@ def beam_search(
     `step(rows, parents)` gives log-probabilities of what follows each row of ids; `parents` says which rows of the last
     call they go on from. `judge(ids)` says whether a text ends there, how many tokens it still misses, and which ones
     may come next of these: for each number missing `width` beams are kept (Hokamp and Liu 2017, section 3).
-    Ranked by log-probability over (offset + length) / (offset + 1) to the power `length_power`: with an offset of 5 this
-    is Wu et al. 2016, equation 14.
+    Ranked by log-probability over (offset + length) / (offset + 1) to the power `length_power`: with an offset of 5
+    that is the penalty of Wu et al. 2016, equation 14.
     """
 
     def penalty(length: int) -> float:
