@@ -1,1 +1,1 @@
-"""The corpora that come with the series: the tales, their grammar, and a small trained model."""
+"""The corpora that come with the series: the tales, their grammar, the dates, and a small trained model."""

@@ -342,7 +342,7 @@ def smoothed_cross_entropy(
     """
     checks.check_smoothing(smoothing)
     keep = targets != ignore_index  # (...)
-    all_alike = -logits.log_softmax(-1).mean(-1).where(keep, 0).sum() / keep.sum()  # what guessing evenly would ask for
+    all_alike = -logits.log_softmax(-1).mean(-1).where(keep, 0).sum() / keep.sum()
     return (1 - smoothing) * cross_entropy(logits, targets, ignore_index) + smoothing * all_alike
 
 # %% ../notebooks/12_encoder_decoder.ipynb #4b9b03c6
