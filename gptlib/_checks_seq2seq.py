@@ -6,39 +6,27 @@ from typing import Any
 
 from torch import Tensor
 
-
-def _require(ok: bool, name: str, value: Any, way_out: str) -> None:
-    if not ok:
-        raise ValueError(f"{name} is {value!r}; {way_out}")
-
-
-def _is_whole(value: Any, least: int) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool) and value >= least
-
-
-def _is_number(value: Any) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool)
+from gptlib._checks import require
 
 
 def check_config(c: Any) -> None:
     """ValueError for the first field of an `EncoderDecoderConfig` that no model can have."""
-    for name in ("vocab_size", "n_layer", "n_head", "n_embd"):
-        _require(_is_whole(getattr(c, name), 1), name, getattr(c, name), "give an int of at least 1")
+    require(c, "vocab_size n_layer n_head n_embd", lambda v: type(v) is int and v >= 1, "an int of at least 1")
     if c.n_embd % (2 * c.n_head):
         below = c.n_embd - c.n_embd % (2 * c.n_head)
         way_out = f"take {below} or {below + 2 * c.n_head}" if below else "the two look swapped"
         raise ValueError(f"n_embd is {c.n_embd}, which {c.n_head} heads cannot share in even parts; {way_out}")
-    specials = {name: getattr(c, name) for name in ("pad_id", "start_id", "end_id")}
-    for name, value in specials.items():
-        fits = _is_whole(value, 0) and value < c.vocab_size
-        _require(fits, name, value, f"give an id of the vocabulary, 0 to {c.vocab_size - 1}")
-    if len(set(specials.values())) < 3:
-        raise ValueError(f"pad_id, start_id and end_id are {', '.join(map(str, specials.values()))}; give three ids")
-    _require(_is_number(c.dropout) and 0 <= c.dropout < 1, "dropout", c.dropout, "give 0 or more, below 1")
-    _require(_is_number(c.norm_eps) and 0 < c.norm_eps < 1, "norm_eps", c.norm_eps, "try 1e-5")
-    _require(c.norm in ("pre", "post"), "norm", c.norm, "choose 'pre' or 'post'")
-    _require(c.gelu in ("erf", "tanh"), "gelu", c.gelu, "choose 'erf' or 'tanh'")
-    _require(isinstance(c.look_around, bool), "look_around", c.look_around, "give True or False")
+    last = c.vocab_size - 1
+    specials = "pad_id start_id end_id"
+    require(c, specials, lambda v: type(v) is int and 0 <= v <= last, f"an id of the vocabulary, 0 to {last}")
+    ids = [getattr(c, name) for name in specials.split()]
+    if len(set(ids)) < 3:
+        raise ValueError(f"pad_id, start_id and end_id are {', '.join(map(str, ids))}; give three ids")
+    require(c, "dropout", lambda v: 0 <= v < 1, "0 or more, below 1")
+    require(c, "norm_eps", lambda v: 0 < v < 1, "a small number such as 1e-5")
+    require(c, "norm", lambda v: v in ("pre", "post"), "pre or post")
+    require(c, "gelu", lambda v: v in ("erf", "tanh"), "erf or tanh")
+    require(c, "look_around", lambda v: isinstance(v, bool), "True or False")
 
 
 def check_ids(name: str, ids: Tensor, vocab_size: int) -> None:
@@ -57,12 +45,14 @@ def check_sources(sources: Sequence[Sequence[int]], max_new_tokens: int) -> None
     empty = [place for place, ids in enumerate(sources) if not len(ids)]
     if empty:
         raise ValueError(f"sources[{empty[0]}] is empty; give at least one token to translate")
-    _require(_is_whole(max_new_tokens, 1), "max_new_tokens", max_new_tokens, "give at least 1")
+    if type(max_new_tokens) is not int or max_new_tokens < 1:
+        raise ValueError(f"max_new_tokens is {max_new_tokens}; give an int of at least 1")
 
 
 def check_smoothing(smoothing: float) -> None:
     """ValueError for a share of the target that is none."""
-    _require(_is_number(smoothing) and 0 <= smoothing < 1, "smoothing", smoothing, "give 0 or more, below 1")
+    if not 0 <= smoothing < 1:
+        raise ValueError(f"smoothing is {smoothing}; give 0 or more, below 1")
 
 
 def check_loss(value: float, step: int) -> float:

@@ -321,6 +321,14 @@ def test_heads_begin_by_looking_at_their_neighbours():
             assert strongest[2:10].tolist() == [t + offset for t in range(2, 10)]
 
 
+def test_a_token_is_made_as_large_as_its_place():
+    """Bug: without the root of C (section 3.4 of the paper), or with places that begin at 1; the twin cannot see it."""
+    model, ids = make(), torch.tensor(texts(5))
+    places = sinusoidal_positions(9, 16).double()
+    torch.testing.assert_close(model.embed(ids), 4 * model.embedding.weight[ids] + places[:5])
+    torch.testing.assert_close(model.embed(ids, past=4), 4 * model.embedding.weight[ids] + places[4:])
+
+
 # ---- training -------------------------------------------------------------------------------------------------------
 
 
