@@ -172,6 +172,7 @@ def test_a_row_of_nothing_but_padding_is_finite_also_in_its_gradient(norm):
     out = model(source, target)
     out.square().sum().backward()
     assert out.isfinite().all()
+    torch.testing.assert_close(out[:2], logits_of(model, source[:2], target[:2]))
     assert all(p.grad.isfinite().all() for p in model.parameters())
     model.eval()
 
@@ -378,6 +379,13 @@ def test_texts_of_about_equal_length_share_a_batch():
         lengths = [[len(source) for source, _ in next(batches)] for _ in range(40)]
         spread[pool] = sum(max(row) - min(row) for row in lengths)
     assert spread[20] < spread[1] / 4
+
+
+def test_each_step_uses_the_gradient_of_its_own_batch():
+    """Bug: gradients that add up, which an optimizer that normalises them hides."""
+    model = EncoderDecoder(EncoderDecoderConfig(V, PAD, START, END))
+    fit(model, [1.0, 0.0], lambda factor: factor * sum(p.square().sum() for p in model.parameters()), 2)
+    assert all((p.grad == 0).all() for p in model.parameters())
 
 
 def test_it_learns_to_write_each_letter_as_the_next():
