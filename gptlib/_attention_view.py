@@ -44,7 +44,7 @@ class Maps(NamedTuple):
 def tensor_of(values: Any, name: str) -> Tensor:
     """Numbers of any kind on this machine, without a gradient; ValueError for what holds none, NaN or infinity."""
     try:
-        tensor = values.detach().cpu() if isinstance(values, Tensor) else torch.as_tensor(np.asarray(values))
+        tensor = values.detach().cpu() if isinstance(values, Tensor) else torch.tensor(np.asarray(values))
     except (TypeError, ValueError):
         given = type(values).__name__
         raise ValueError(f"{name} are of type {given}, which holds no array of numbers: give a tensor") from None
@@ -101,15 +101,16 @@ def read_maps(weights: Any, q: Any = None, k: Any = None) -> Maps:
     if (q is None) != (k is None):
         raise ValueError(f"{'k' if q is None else 'q'} was given alone: give both q and k, or neither")
     exact = found.dtype not in (torch.float16, torch.bfloat16)
+    found = found.to(torch.float32, copy=True)  # so that nobody changes it later
     if q is None:
-        return Maps(found.float(), exact)
-    vectors = by_layers(q, "q").float(), by_layers(k, "k").float()
+        return Maps(found, exact)
+    vectors = [by_layers(given, name).to(torch.float32, copy=True) for name, given in (("q", q), ("k", k))]
     L, H, T, S = found.shape
     for name, rows, given in (("q", T, vectors[0]), ("k", S, vectors[1])):
         wanted = (L, H, rows, vectors[0].size(-1))
         if tuple(given.shape) != wanted:
             raise ValueError(f"{name} has shape {tuple(given.shape)}, but these weights need {wanted}")
-    return Maps(found.float(), exact, *vectors)
+    return Maps(found, exact, *vectors)
 
 
 def read_model(model: GPT, ids: Sequence[int]) -> Maps:
@@ -222,6 +223,7 @@ class AttentionView(View):
     tokens = traitlets.List(traitlets.Unicode()).tag(sync=True)
     key_tokens = traitlets.List(traitlets.Unicode()).tag(sync=True)
     shape = traitlets.List(traitlets.Int()).tag(sync=True)
+    causal = traitlets.Bool().tag(sync=True)  # whether a key behind the query is masked, or should be
     dtype = traitlets.Enum(("u8", "f32"), "u8").tag(sync=True)
     weights = traitlets.Bytes().tag(sync=True)
     head_size = traitlets.Int(0).tag(sync=True)  # 0 where q and k are not known
@@ -325,6 +327,7 @@ class AttentionView(View):
             "tokens": names,
             "key_tokens": key_names if crossed or T != S else [],
             "shape": [L, H, T, S],
+            "causal": causal,
             "head_size": 0 if maps.q is None else maps.q.size(-1),
             "warnings": [sentence for sentence, _ in found],
             "places": [place for _, place in found],
@@ -528,7 +531,8 @@ class AttentionView(View):
         names, key_names = self._names
         head, t = self._on()[0], self.hover if self.hover >= 0 else len(names) - 1
         weights = self._maps.weights[self.layer, head, t]
-        seen = max(t + 1, int(weights.nonzero().max()) + 1 if weights.any() else 0)  # behind it all is masked
+        own = t + weights.numel() - len(names) if self.causal else weights.numel() - 1  # the last key it may see
+        seen = max([own, *torch.nonzero(weights).flatten().tolist()]) + 1
         q, k = self._maps.q[self.layer, head, t], self._maps.k[self.layer, head, :seen]
         product = q * k
         parts = figure.subplots(1, 4, sharey=True, width_ratios=[3, 3, 1, 1])

@@ -474,6 +474,13 @@ def test_the_picture_of_lines_goes_from_the_query_to_the_key(drawn: Callable) ->
     ]
 
 
+def test_what_is_done_to_the_weights_later_changes_nothing(drawn: Callable) -> None:
+    for weights in (attention(1, 1, 4, 4), attention(1, 1, 4, 4).numpy()):
+        view, before = AttentionView(weights, mode="heat"), torch.as_tensor(weights)[0, 0].clone()
+        weights[:] = 0.5
+        assert np.allclose(drawn(view).axes[0].images[0].get_array().filled(0), before, atol=1e-6)
+
+
 def test_a_picture_of_many_tokens_stays_small_and_readable(drawn: Callable) -> None:
     view = AttentionView(attention(2, 4, 256, 256))
     for mode in ("lines", "heat", "grid"):

@@ -23,7 +23,8 @@ function readMaps(model) {
   if (weights.length !== L * H * T * S || tokens.length !== T || keys.length !== S) return null;
   const one = rounded ? 255 : 1; // what stands for a weight of 1
   const of = (layer, head) => weights.subarray((layer * H + head) * T * S, (layer * H + head + 1) * T * S);
-  return { L, H, T, S, tokens, keys, crossed, one, of, vectors: readVectors(model, [L, H, T, S]), digits: rounded ? 2 : 3 };
+  const [causal, digits, vectors] = [model.get("causal"), rounded ? 2 : 3, readVectors(model, [L, H, T, S])];
+  return { L, H, T, S, tokens, keys, crossed, causal, one, digits, of, vectors };
 }
 
 /** q and k of one head, or null where they are not here. */
@@ -34,7 +35,8 @@ function readVectors(model, [L, H, T, S]) {
   const all = L * H * T * D;
   return (layer, head) => {
     const n = layer * H + head;
-    return { D, q: numbers.subarray(n * T * D, (n + 1) * T * D), k: numbers.subarray(all + n * S * D, all + (n + 1) * S * D) };
+    const q = numbers.subarray(n * T * D, (n + 1) * T * D);
+    return { D, q, k: numbers.subarray(all + n * S * D, all + (n + 1) * S * D) };
   };
 }
 
@@ -42,7 +44,8 @@ function readVectors(model, [L, H, T, S]) {
 function readLook(model, { L, H, T, S }) {
   const within = (name, size, other) => (model.get(name) >= 0 && model.get(name) < size ? model.get(name) : other);
   const head = within("head", H, -1);
-  const on = model.get("heads").filter((head) => head < H);
+  const known = model.get("heads").filter((head) => head < H);
+  const on = known.length ? known : [0];
   const mode = model.get("mode") === "neuron" && !model.get("head_size") ? "heat" : model.get("mode");
   return {
     layer: within("layer", L, 0),
@@ -169,8 +172,9 @@ function textStrip(view) {
 
 function showHover(view, queries, keys) {
   const { hover, key } = view.look;
-  const shares = (values) => (view.look.byRow ? values.map((value) => value / Math.max(...values, 1e-9)) : values);
-  const row = hover >= 0 ? shares(view.rowOf(hover)) : null;
+  const found = hover >= 0 ? view.rowOf(hover) : null;
+  const most = found && view.look.byRow ? Math.max(...found, 1e-9) : 1;
+  const row = found && found.map((value) => value / most);
   const column = hover < 0 && key >= 0 ? view.columnOf(key) : null;
   if (queries === keys) {
     queries.shade(row ?? column);
@@ -197,31 +201,32 @@ function linesScene(view) {
   node.append(queries.node, wires, keys.node);
   const height = Math.max(T, S) * row;
   const width = () => Math.max(120, Math.min(560, view.width() - 290));
-  let context;
   const colorOfHead = (head) => view.headColors[head % view.headColors.length];
 
+  let context;
+
   /** Draw lines, the strongest on top. */
-  function stroke(context, lines) {
+  function stroke(draw, lines) {
     const w = width();
     const thin = 1 / (devicePixelRatio || 1);
     lines.sort((a, b) => a.level - b.level);
     for (const [i, { head, t, s, level }] of lines.entries()) {
       const [from, to] = [(t + 0.5) * row, (s + 0.5) * row];
       const thick = level > 60 && i >= lines.length - MOST_THICK;
-      context.strokeStyle = colorOfHead(head);
-      context.globalAlpha = 0.08 + (0.92 * level) / 255;
-      context.lineWidth = thick ? 0.6 + (2.4 * level) / 255 : thin;
-      context.beginPath();
-      context.moveTo(0, from);
-      context.bezierCurveTo(w * 0.4, from, w * 0.6, to, w, to);
-      context.stroke();
+      draw.strokeStyle = colorOfHead(head);
+      draw.globalAlpha = 0.08 + (0.92 * level) / 255;
+      draw.lineWidth = thick ? 0.6 + (2.4 * level) / 255 : thin;
+      draw.beginPath();
+      draw.moveTo(0, from);
+      draw.bezierCurveTo(w * 0.4, from, w * 0.6, to, w, to);
+      draw.stroke();
     }
   }
 
   /** The lines of these queries and keys from `least` of 255 on, and no more than can be drawn. */
   function strongest(least, [firstQuery, endQuery], [firstKey, endKey]) {
     const { layer, on, byRow } = view.look;
-    const counts = new Uint32Array(257);
+    const counts = new Uint32Array(256);
     const levels = on.map((head) => {
       const weights = view.maps.of(layer, head);
       const scales = rowScales(weights, T, S, view.maps.one, byRow);
@@ -285,11 +290,11 @@ function heatScene(view) {
     cell = Math.max(3, Math.min(26, Math.floor(room), Math.floor(760 / T)));
   }
 
-  function label(draw, names, from, size) {
+  function label(draw, names, write) {
     const step = Math.ceil(12 / cell);
     draw.font = `${Math.max(11, Math.min(13, cell - 1))}px ui-monospace, monospace`;
     draw.textBaseline = "middle";
-    for (let i = 0; i < names.length; i += step) from(draw, i, short(names[i]));
+    for (let i = 0; i < names.length; i += step) write(draw, i, short(names[i]));
   }
   const short = (name) => (name.length > 14 ? `${name.slice(0, 13)}…` : name);
   const across = (draw, t, name) => {
@@ -483,9 +488,8 @@ function neuronScene(view) {
       const t = hover >= 0 ? hover : T - 1;
       const { D, q, k } = view.maps.vectors(layer, head);
       const weights = view.maps.of(layer, head).subarray(t * S, (t + 1) * S);
-      let last = S - 1;
-      while (last > t && weights[last] === 0) last--;
-      const rows = last + 1;
+      const own = view.maps.causal ? t + S - T : S - 1; // the last key that it may see
+      const rows = Math.max(own, weights.findLastIndex((weight) => weight > 0)) + 1;
       const query = q.subarray(t * D, (t + 1) * D);
       const product = Float32Array.from({ length: rows * D }, (_, i) => query[i % D] * k[i]);
       const scores = Array.from({ length: rows }, (_, s) => sum(product.subarray(s * D, (s + 1) * D)) / Math.sqrt(D));
@@ -603,9 +607,12 @@ function headChips(view) {
 /** What is wrong with the weights, each with a button that goes there. */
 function warningList(view) {
   const node = element("div", "warnings", "", { role: "status" });
+  let shown = "";
   return {
     node,
     show() {
+      if (shown === `${view.model.get("warnings")}`) return; // so that a button keeps the focus
+      shown = `${view.model.get("warnings")}`;
       const places = view.model.get("places");
       node.replaceChildren(
         ...view.model.get("warnings").map((sentence, n) => {
@@ -806,7 +813,6 @@ function render({ model, el }) {
       scene = SCENES[mode](view);
       stage.replaceChildren(scene.node);
       stale.add("paint");
-      warnings.show();
     }
     if (stale.has("paint")) {
       scene.paint();
@@ -826,6 +832,7 @@ function render({ model, el }) {
     heads.select.value = mode === "neuron" ? on[0] : head;
     chips.show(on);
     text.show();
+    warnings.show();
     error.textContent = model.get("error");
     const known = model.get("head_size") > 0;
     modes.buttons.neuron.disabled = !known;

@@ -279,6 +279,18 @@ def test_the_neuron_view_shows_how_a_query_finds_its_keys(open_page: Callable) -
     assert same(numbers(page), strongest(rounded(weights)[1, 0, 4], WORDS[:6]))
 
 
+def test_only_a_causal_map_has_later_keys_to_leave_out(open_page: Callable) -> None:
+    q, k = torch.zeros(1, 1, 3, 2), torch.zeros(1, 1, 5, 2)
+    k[..., 3:, 0], q[..., 0] = -40, 1
+    weights = (q @ k.mT / 2**0.5).softmax(-1)  # as good as nothing for the last two keys
+    for settings, keys in (({"key_tokens": list("abcde")}, 5), ({"causal": True}, 4)):
+        names = {"key_tokens": None, **settings}
+        view = AttentionView(weights, list("xyz") if names["key_tokens"] else None, q=q, k=k, **names)
+        view.warnings, view.mode, view.hover = [], "neuron", 1
+        label = open_page(view).locator(".stage canvas").get_attribute("aria-label")
+        assert f"of {keys} keys" in label
+
+
 def test_without_q_and_k_the_neuron_button_says_why(weights: Tensor, open_page: Callable) -> None:
     page = open_page(AttentionView(weights, WORDS))
     button = page.get_by_role("button", name="Neuron")
@@ -296,6 +308,7 @@ def test_the_reader_can_go_to_what_is_wrong(open_page: Callable) -> None:
     assert [text.removesuffix("Show") for text in sentences] == view.warnings
     page.locator(".warnings button").nth(1).click()
     shown(page, layer=2, head=1, hover=3, key=6, mode="heat", held="true")
+    assert page.evaluate("document.activeElement.textContent") == "Show"  # a next press goes on from here
 
 
 # ---- keys, holding
