@@ -29,8 +29,8 @@ function readRuns(model) {
 function roundTicks(low, high, about) {
   const raw = (high - low) / about, power = 10 ** Math.floor(Math.log10(raw));
   const step = [1, 2, 5, 10].map((n) => n * power).find((n) => n >= raw);
-  const ticks = [];
-  for (let n = Math.ceil(low / step - 1e-9); n * step <= high + 1e-9 * step; n++) ticks.push(n * step);
+  const ticks = []; // plus 0, since Math.ceil may give -0, and that would be written so
+  for (let n = Math.ceil(low / step - 1e-9) + 0; n * step <= high + 1e-9 * step; n++) ticks.push(n * step);
   return { ticks, digits: Math.max(0, -Math.floor(Math.log10(step) + 1e-9)) };
 }
 
@@ -86,7 +86,7 @@ function stepTicks({ steps, log, x }) {
 
 function drawAxes(svg, plan) {
   const { low, high, right, y, x } = plan;
-  const { ticks, digits } = roundTicks(low, high, 6);
+  const { ticks, digits } = roundTicks(low, high, 9);
   for (const tick of ticks) {
     svg.append(shape("line", "grid", { x1: LEFT, x2: right, y1: y(tick), y2: y(tick) }));
     svg.append(shape("text", "", { x: LEFT - 6, y: y(tick) + 4, "text-anchor": "end" }, tick.toFixed(digits)));

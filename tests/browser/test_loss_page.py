@@ -51,6 +51,22 @@ def test_labels_stay_in_the_picture(open_page: Callable) -> None:
     assert ys[-1] <= 292  # where the axis is
 
 
+def ticks(page, anchor: str) -> list[str]:
+    return page.locator(f"text:not([class])[text-anchor={anchor}]").all_text_contents()
+
+
+def test_the_axes_have_round_numbers(open_page: Callable) -> None:
+    """For a tick that is written -0, or 0.30000000000000004; the level of 0.5 is the lowest there is."""
+    page = open_page(two_runs())
+    assert ticks(page, "middle") == ["0", "100", "200", "300", "400", "updates", "loss, nats per token"]
+    assert ticks(page, "end") == ["1", "2", "3", "4", "5", "6", "7", "8"]
+    view = LossView()
+    view.add("small", [{"step": 3, "val_loss": 0.1}, {"step": 4, "val_loss": 0.7}])
+    page = open_page(view)
+    assert ticks(page, "middle")[:-2] == ["3", "4"]
+    assert ticks(page, "end") == ["0.1", "0.2", "0.3", "0.4", "0.5", "0.6", "0.7"]
+
+
 def test_the_pointer_finds_the_nearest_step(open_page: Callable) -> None:
     page = open_page(two_runs())
     assert readout(page) == [["wide", "450", "0.700", "0.800"], ["deep", "75", "3.000", "4.000"]]
