@@ -160,23 +160,21 @@ class SamplerView(View):
         """Read a prompt: `_logits` holds those after the prompt, then after each token of the path."""
         self._prompt_ids, self._n_prompt = read_prompt(self.model, self.tokenizer, prompt)
         self._begun = prompt
-        self._memory: tuple[KVCache, list[int]] = (KVCache(self.model.config), [])
+        self._cache = KVCache(self.model.config)
         self._followed: list[int] = []
         self._log_p: list[float] = []
         self._logits = [self._read(self._prompt_ids)]
 
     def _read(self, ids: list[int]) -> Tensor:
-        """The logits after some ids, (V,); what the cache has read is not read again."""
-        cache, known = self._memory
-        if len(known) >= len(ids) or ids[: len(known)] != known:
-            cache, known = KVCache(self.model.config), []
-        self._memory = KVCache(self.model.config), []  # an interrupt leaves nothing that is half read
+        """The logits after some ids, (V,), which go on from what the cache has read, or leave it before its end."""
+        cache = self._cache if self._cache.length < len(ids) else KVCache(self.model.config)
+        self._cache = KVCache(self.model.config)  # an interrupt leaves nothing that is half read
         idx = torch.tensor([ids], device=next(self.model.parameters()).device)  # (1, T)
         with torch.inference_mode(), evaluating(self.model):
             logits = last_logits(self.model, idx, cache)[0].cpu()  # (V,)
         if logits.isnan().any():
             raise ValueError("the model gives NaN for the next token: its weights are broken, load or train it again")
-        self._memory = cache, (list(ids) if len(ids) <= self.model.config.block_size else known)
+        self._cache = cache
         return logits
 
     def _follow(self, path: list[int]) -> None:
