@@ -756,6 +756,8 @@ function inWords(view) {
 function pressed(view, event) {
   const { L, H } = view.maps;
   const { layer, head, hover, key } = view.look;
+  const bracket = event.key === "[" || event.key === "]"; // which some keyboards have only with Alt
+  if (event.metaKey || ((event.ctrlKey || event.altKey) && !bracket)) return false;
   const step = { ArrowUp: -1, ArrowLeft: -1, ArrowDown: 1, ArrowRight: 1 }[event.key];
   const within = (value, size) => Math.max(0, Math.min(size - 1, value));
   if (step) {
@@ -764,7 +766,7 @@ function pressed(view, event) {
     else view.move({ hover: within(hover + step, view.maps.T), key: -1 });
   } else if (event.key === "PageUp" || event.key === "PageDown") {
     put(view.model, { layer: within(layer + (event.key === "PageUp" ? -1 : 1), L) });
-  } else if (event.key === "[" || event.key === "]") {
+  } else if (bracket) {
     put(view.model, { head: Math.max(-1, Math.min(H - 1, head + (event.key === "[" ? -1 : 1))) });
   } else if (event.key === "Escape") {
     view.letGo();

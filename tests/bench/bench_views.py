@@ -23,7 +23,7 @@ from torch import Tensor
 
 from gptlib._attention_view import AttentionView
 
-SIZES = [(12, 12, 128)]
+SIZES = [(12, 12, 128), (12, 12, 256)]
 LIMITS = {"hover": 20, "layer": 60}  # milliseconds, at 128 tokens
 ARGS = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run"]
 WATCH = """(kind) => {

@@ -335,6 +335,8 @@ def test_everything_can_be_done_with_keys(weights: Tensor, open_page: Callable) 
         ("[", {"head": 0}),
         ("[", {"head": -1}),
         ("[", {"head": -1}),
+        ("Control+ArrowDown", {"hover": 2, "layer": 1}),  # keys of the browser are left to it
+        ("Control+PageDown", {"layer": 1}),
         ("Enter", {"hover": 2, "held": "true"}),
         ("ArrowDown", {"hover": 3, "held": "true"}),
         ("Escape", {"hover": -1, "held": "false"}),
