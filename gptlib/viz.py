@@ -67,7 +67,7 @@ def look_score(
 def silence(model: GPT, heads: Iterable[tuple[int, int]]) -> Iterator[None]:
     """Inside the block these heads, each (layer, head), add nothing; afterwards all is as before (10_attention_maps).
 
-    What a head found is set to zero (Michel et al. 2019, section 2.2), which leaves the biases. A head that the model
+    What a head found is set to zero (Michel et al. 2019, section 2.3), which leaves the biases. A head that the model
     does not have is a ValueError.
     """
     c, silent = model.config, [(layer, head) for layer, head in heads]
