@@ -103,7 +103,7 @@ class Lab:
         command += [f"--ServerApp.root_dir={self.notebooks}", "--LabApp.expose_app_in_browser=True"]
         command += ["--LabApp.extension_manager=readonly"]
         self.log = home / "lab.log"
-        environment = os.environ | {name: str(home / name) for name in names}
+        environment = os.environ | {name: str(home / name) for name in names} | {"OMP_NUM_THREADS": "1"}
         with self.log.open("wb") as log:
             self.process = subprocess.Popen(command, env=environment, stdout=log, stderr=log, stdin=subprocess.DEVNULL)
 
@@ -191,8 +191,8 @@ class Notebook:
             }"""
         )
 
-    def command(self, name: str, wait: bool = True, **arguments: Any) -> None:
-        """Run a command of JupyterLab, by default to its end."""
+    def command(self, name: str, seconds: float = SECONDS, **arguments: Any) -> None:
+        """Run a command of JupyterLab to its end."""
         self.page.evaluate(
             """([name, given]) => {
                 window.ended = null;
@@ -201,12 +201,11 @@ class Notebook:
             }""",
             [name, arguments],
         )
-        if wait:
-            self.page.wait_for_function("window.ended !== null")
-            assert self.page.evaluate("window.ended") == "well"
+        self.page.wait_for_function("window.ended !== null", timeout=1000 * seconds)
+        assert self.page.evaluate("window.ended") == "well"
 
-    def run_all(self) -> None:
-        self.command("notebook:run-all-cells")
+    def run_all(self, seconds: float = SECONDS) -> None:
+        self.command("notebook:run-all-cells", seconds)
         self.check_cells()
 
     def start(self, source: str) -> None:
