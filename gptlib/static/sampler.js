@@ -65,9 +65,9 @@ function render({ model, el }) {
   let active = 0; // the bar that Tab leads to
   let pending = false;
 
-  /** Ask Python to do something to the path; until it has, nothing else is asked. */
+  /** Ask Python to do something to the path that is shown; of two fast clicks it does the first. */
   function ask(what, ...rest) {
-    if (alone || root.dataset.asking) return;
+    if (alone) return;
     root.dataset.asking = "1";
     model.send({ do: what, with: rest, after: model.get("path").length });
   }
