@@ -175,14 +175,14 @@ def test_a_long_text_says_what_is_left(open_page: Callable) -> None:
 
 
 def test_typing_brings_the_tokens_of_the_new_text(live: Callable) -> None:
-    """One question for a burst of keys; a text that cannot be is said to be one, and the last tokens stay."""
+    """A burst of keys is fewer questions than keys; a text that cannot be is said to be one, the last tokens stay."""
     view = TokenView(CHARS, "the cat")
     page = live(view).page
     answered = view.answered
     page.locator("textarea").press_sequentially(" sat on", delay=10)
     page.wait_for_selector(".gptlib:not([data-waiting])[data-tokens='14']")
     assert view.text == "the cat sat on" and shown(page) == as_signs(view.tokens)
-    assert view.answered == answered + 1
+    assert 1 <= view.answered - answered < len(" sat on")  # one, unless the machine is too busy to type fast
     page.locator("textarea").fill("the Xat")
     page.wait_for_selector(".warning:has-text(\"the character 'X'\")")
     assert len(shown(page)) == 14 and page.locator("textarea").input_value() == "the Xat"
