@@ -3,6 +3,7 @@
 import base64
 import json
 import re
+import warnings
 from collections.abc import Callable
 from typing import Any
 
@@ -70,9 +71,11 @@ def sent(view: AttentionView) -> list[dict[str, Any]]:
 
 
 def hear(view: AttentionView, **state: Any) -> None:
-    """What the browser does: a message with changed traits."""
+    """What the browser does: a message with changed traits, which must not end in a traceback."""
     data = {"method": "update", "state": state, "buffer_paths": []}
-    view._handle_msg({"content": {"data": data}, "buffers": []})
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        view._handle_msg({"content": {"data": data}, "buffers": []})
 
 
 # ---- what it takes
@@ -182,6 +185,7 @@ def test_a_text_longer_than_the_context_is_cut_and_the_view_says_so(model: GPT, 
     assert view.tokens == list((TEXT * 3)[:16].replace(" ", "␣"))
     assert view.warnings == ["the text has 33 tokens, the context 16: the rest is cut off"]
     assert view.places == [[]]
+    assert view.weights == AttentionView(model, (TEXT * 3)[:16], tokenizer).weights
     view.text = TEXT
     assert view.warnings == []
 
@@ -472,6 +476,8 @@ def test_the_picture_of_lines_goes_from_the_query_to_the_key(drawn: Callable) ->
     first, second = [c for c in figure.axes[0].collections if isinstance(c, LineCollection)]
     assert [(line[0].tolist(), line[-1].tolist()) for line in first.get_segments()] == [([0, 2], [1, 0])]
     assert [(line[0].tolist(), line[-1].tolist()) for line in second.get_segments()] == [([0, 1], [1, 1])]
+    dimmed = drawn(AttentionView(weights, mode="lines", causal=False, hover=1)).axes[0].collections
+    assert dimmed[0].get_alpha()[0] < 0.2 < dimmed[1].get_alpha()[0]  # only the one pointed at stays as it is
     assert drawn(AttentionView(weights, mode="lines", head=1)).axes[0].collections[0].get_segments()[0][0].tolist() == [
         0,
         1,

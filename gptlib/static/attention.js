@@ -403,9 +403,9 @@ function gridScene(view) {
     if (next) next.focus();
   });
 
-  /** At most 96 pixels a side; the largest of the weights that fall into one, so that no thin line is lost. */
+  /** No more pixels than are shown; the largest of the weights that fall into one, so that no thin line is lost. */
   function thumbnail(layer, head) {
-    const [width, height] = [Math.min(S, 96), Math.min(T, 96)];
+    const [width, height] = [Math.min(S, side), Math.min(T, side)];
     const weights = view.maps.of(layer, head);
     const scales = rowScales(weights, T, S, view.maps.one, view.look.byRow);
     const levels = new Uint8Array(width * height);

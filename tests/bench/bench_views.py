@@ -87,6 +87,7 @@ def measured(page: Any, kind: str, inputs: list[Callable[[], None]]) -> dict[str
 def hovers(page: Any, mode: str, rounds: int) -> dict[str, float]:
     """The mouse goes from token to token, or from cell to cell of the map."""
     if mode == "heat":
+        page.locator(".map").evaluate("(el) => el.scrollIntoView()")
         box = page.locator(".map canvas").first.bounding_box()
         places = [(box["x"] + 120 + 9 * n, box["y"] + 140 + 9 * n) for n in range(rounds + 1)]
     else:
