@@ -5,10 +5,7 @@ const LIKELY = [0.01, 0.05, 0.2, 0.5]; // where the color of a taken token chang
 
 const percent = (p) => (p === 0 || p >= 0.001 ? `${(100 * p).toFixed(1)} %` : "< 0.1 %");
 const bits = (p) => (p > 0 ? `${(-Math.log2(p)).toFixed(1)} bits` : "more bits than can be said");
-const several = (n, noun) => `${n.toLocaleString("en")} ${noun}${n === 1 ? "" : "s"}`;
 const warmth = (p) => `p${LIKELY.filter((edge) => p >= edge).length}`;
-const hex = (bytes) => bytes.toUpperCase().replace(/..(?=.)/g, "$& ");
-const lineEnds = (bytes) => bytes.match(/../g).filter((byte) => byte === "0a").length;
 
 /** The sliders: where the knob of each stands for a value, what value a place stands for, and how it is said. */
 function sliders(ks) {
@@ -121,7 +118,7 @@ function render({ model, el }) {
       if (alone) chip.setAttribute("aria-disabled", "true");
       chip.addEventListener("click", () => ask("keep", index + 1));
       path.append(chip);
-      for (let i = 0; i < Math.min(lineEnds(bytes), 2); i += 1) path.append(element("br"));
+      breakLines(path, bytes);
     });
     if (focused >= 0) path.children[Math.min(focused, path.children.length - 1)].focus();
   }

@@ -2,8 +2,6 @@
 // the step that makes it and the one that uses it up.
 
 const number = (n) => n.toLocaleString("en");
-const several = (n, noun) => `${number(n)} ${noun}${n === 1 ? "" : "s"}`;
-const hex = (bytes) => bytes.toUpperCase().replace(/..(?=.)/g, "$& ");
 
 /** Where a token holds part of a character, in words; "" if it holds whole ones. */
 function broken(wide, start, end) {
@@ -61,8 +59,7 @@ function render({ model, el }) {
     box.replaceChildren();
     made.forEach((token, index) => {
       box.append(token);
-      const lineEnds = kinds[row[index][1]][2].match(/../g).filter((byte) => byte === "0a").length;
-      for (let i = 0; i < Math.min(lineEnds, 2); i += 1) box.append(element("br"));
+      breakLines(box, kinds[row[index][1]][2]);
     });
     box.classList.toggle("settled", step === last);
     box.hidden = !made.length;
