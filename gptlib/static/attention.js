@@ -1,8 +1,8 @@
 // Attention maps: lines between tokens, a map, all heads at once, and how one query finds its keys.
 
 const MODES = { lines: "Lines", heat: "Map", grid: "All heads", neuron: "Neuron" };
-const MOST_LINES = 1000; // the strongest ones: more would neither be readable nor quick to draw
-const MOST_THICK = 150; // the others are as thin as the screen can, which is quick
+const MOST_LINES = 800; // the strongest ones: more would neither be readable nor quick to draw
+const MOST_THICK = 80; // the others are as thin as the screen can, which is quick
 const FAINT = 10; // of 255: a line below is not drawn
 const HELP =
   "Arrow keys move the token, with Shift the key; Page Up and Page Down the layer, [ and ] the head. " +
@@ -473,9 +473,10 @@ function neuronScene(view) {
   const { T, S, tokens, keys } = view.maps;
   const node = element("div");
   const strip = textStrip(view);
-  const canvas = element("canvas", "", "", { role: "img" });
-  node.append(strip.node, canvas);
   const ROW = 17;
+  const place = element("div", "", "", { style: `min-height:${(S + 4) * ROW}px` }); // so that the page keeps its height
+  const canvas = place.appendChild(element("canvas", "", "", { role: "img" }));
+  node.append(strip.node, place);
 
   return {
     node,

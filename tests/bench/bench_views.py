@@ -7,6 +7,7 @@ runs from the event's own time stamp to the first task after the frame in which 
 the same run where it can be imported (its views need a network, so only what it makes is measured, not what it draws).
 """
 
+import os
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -142,7 +143,8 @@ def bertviz_sizes(weights: Tensor) -> dict[str, float] | None:
 
 def main() -> None:
     rounds = int(option(sys.argv, "--rounds", "40"))
-    result: dict[str, Any] = {"rounds": rounds, "limits_ms": LIMITS}
+    load = round(os.getloadavg()[0], 1)  # of other work on this machine, which makes every frame late
+    result: dict[str, Any] = {"rounds": rounds, "limits_ms": LIMITS, "load_before": load}
     for L, H, T in SIZES:
         weights = random_weights(L, H, T)
         result[f"{L}x{H}x{T}"] = {

@@ -185,7 +185,7 @@ def test_no_more_lines_than_can_be_drawn_and_the_strongest_of_them(open_page: Ca
     weights = attention(2, 12, 80, 80)
     page = open_page(AttentionView(weights))
     lines = int(shown(page)["lines"])
-    assert 700 < lines <= 1000 < (255 * weights[0] >= 10).sum()
+    assert 500 < lines <= 800 < (255 * weights[0] >= 10).sum()
 
 
 def test_cells_of_the_map_have_the_color_of_their_weight(open_page: Callable) -> None:
