@@ -54,8 +54,12 @@ class Picture:
         return []
 
     def to_png(self) -> bytes:
-        """The picture as PNG."""
-        return self._picture("png")
+        """The picture as PNG, of 256 colors: a notebook stores many of them."""
+        from PIL import Image
+
+        picture, out = Image.open(BytesIO(self._picture("png"))), BytesIO()
+        picture.convert("RGB").quantize(256, method=Image.Quantize.FASTOCTREE).save(out, "PNG", optimize=True)
+        return out.getvalue()
 
     def to_svg(self, path: str | Path | None = None) -> str | Path:
         """The picture as SVG, or, given a path, a file of it; the same picture gives the same text."""
