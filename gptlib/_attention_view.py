@@ -519,9 +519,11 @@ class AttentionView(View):
             axes.add_collection(
                 LineCollection(lines.numpy(), colors=COLORS[head % len(COLORS)], alpha=strength.numpy())
             )
-        label(axes.yaxis, names)
+        held = [self.hover] if self.hover >= 0 else []
+        seen = [key for t in held for key in values[:, t].amax(0).topk(min(3, len(key_names))).indices.tolist()]
+        label(axes.yaxis, names, always=held)
         right = axes.twinx()
-        label(right.yaxis, key_names)
+        label(right.yaxis, key_names, always=seen)
         for side in (axes, right):
             side.set(xlim=(0, 1), ylim=(max(len(names), len(key_names)) - 0.5, -0.5), xticks=[], frame_on=False)
             side.tick_params(length=0)
@@ -563,8 +565,10 @@ def color_map(stops: Sequence[str], nothing: str | None = None, edge: str | None
     return LinearSegmentedColormap.from_list("gptlib", stops).with_extremes(under=nothing, bad=edge)
 
 
-def label(axis: Any, names: list[str], rotation: float = 0) -> None:
-    """Tokens along an axis, only every n-th where all would not be readable."""
+def label(axis: Any, names: list[str], rotation: float = 0, always: Sequence[int] = ()) -> None:
+    """Tokens along an axis, only every n-th where all would not be readable, but `always` these."""
     step = -(-len(names) // 64)
-    shown = [name.replace("$", r"\$") for name in names[::step]]
-    axis.set_ticks(range(0, len(names), step), shown, rotation=rotation, fontsize=7)
+    free = [i for i in range(0, len(names), step) if all(abs(i - place) >= step for place in always)]
+    places = sorted({*free, *always})
+    shown = [names[i].replace("$", r"\$") for i in places]
+    axis.set_ticks(places, shown, rotation=rotation, fontsize=7)

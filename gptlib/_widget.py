@@ -54,11 +54,13 @@ class Picture:
         return []
 
     def to_png(self) -> bytes:
-        """The picture as PNG, of 256 colors: a notebook stores many of them."""
+        """The picture as PNG, of at most 256 colors: a notebook stores many."""
         from PIL import Image
 
         picture, out = Image.open(BytesIO(self._picture("png"))), BytesIO()
-        picture.convert("RGB").quantize(256, method=Image.Quantize.FASTOCTREE).save(out, "PNG", optimize=True)
+        picture.convert("RGB").quantize(256, Image.Quantize.MEDIANCUT, dither=Image.Dither.NONE).save(
+            out, "PNG", optimize=True
+        )
         return out.getvalue()
 
     def to_svg(self, path: str | Path | None = None) -> str | Path:

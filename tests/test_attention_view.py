@@ -525,3 +525,13 @@ def test_the_picture_of_a_query_shows_its_scores(drawn: Callable, model: GPT, to
 
 def test_it_stands_among_the_names_of_the_package() -> None:
     assert gptlib.AttentionView is AttentionView
+
+
+def test_the_picture_of_a_long_text_names_the_held_token_and_what_it_looks_at() -> None:
+    """With every second name left out, the two that matter could be among them."""
+    weights = torch.eye(100)
+    weights[51] = torch.nn.functional.one_hot(torch.tensor(33), 100)
+    figure = Figure()
+    AttentionView(weights, mode="lines", hover=51).draw(figure)
+    left, right = ([text.get_text() for text in axes.get_yticklabels()] for axes in figure.axes)
+    assert "51" in left and "33" in right and "33" not in left and "51" not in right
