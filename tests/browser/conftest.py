@@ -290,9 +290,13 @@ class Notebook:
 
     def until(self, expression: str, value: Any) -> None:
         """Until the kernel gives this value: what the page tells it takes a moment to arrive."""
+        self.wait(lambda: self.value(expression) == value, f"{expression} does not become {value!r}")
+
+    def wait(self, check: Callable[[], Any], otherwise: str) -> None:
+        """Until this holds."""
         end = time.monotonic() + SECONDS
-        while (now := self.value(expression)) != value:
-            assert time.monotonic() < end, f"{expression} is {now!r} after {SECONDS} s, not {value!r}"
+        while not check():
+            assert time.monotonic() < end, f"after {SECONDS} s {otherwise}"
             self.page.wait_for_timeout(20)
 
     def check(self) -> None:
