@@ -50,9 +50,18 @@ def test_a_head_that_the_model_does_not_have(place: tuple[int, int]) -> None:
 @pytest.mark.parametrize("T", [0, 1])
 def test_too_few_tokens_to_have_a_prefix(T: int) -> None:
     with pytest.raises(
-        ValueError, match=rf"^the ids have shape \(1, {T}\); give at least two tokens, so that one can "
+        ValueError, match=rf"^the ids have shape \(1, {T}\); give \(texts, tokens\), two tokens or more$"
     ):
         prefix_difference(MODEL, torch.zeros(1, T, dtype=torch.long))
+    with pytest.raises(ValueError, match=r"^the ids have shape \(5,\); "):
+        prefix_difference(MODEL, torch.zeros(5, dtype=torch.long))
+
+
+@pytest.mark.parametrize(("heads", "wrong"), [((0, 1), "0"), ([(0, 1), 3], "3"), ([(0, 1, 1)], r"\(0, 1, 1\)")])
+def test_heads_that_are_no_pairs(heads: Any, wrong: str) -> None:
+    sentence = rf"^{wrong} is no head; give pairs of layer and head, as in \[\(0, 1\)\]$"
+    with pytest.raises(ValueError, match=sentence), silence(MODEL, heads):
+        pass
 
 
 @pytest.mark.parametrize(

@@ -92,6 +92,7 @@ def test_induction_looks_behind_the_latest_earlier_place(text: list[int]) -> Non
     for query, key in zip(queries, keys, strict=True):
         assert 1 <= key <= query and text[key - 1] == text[query]
         assert text[query] not in text[key:query]
+    assert induction_pairs(torch.tensor(text, dtype=torch.long)) == (queries, keys)  # whose elements hash by identity
 
 
 # ---- cutting out
