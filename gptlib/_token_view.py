@@ -25,7 +25,7 @@ from gptlib._token_html import (
     signs,
     spans,
 )
-from gptlib._widget import View
+from gptlib._widget import Refused, View
 from gptlib.tokenizer import Allowed, BPETokenizer, Tokenizer
 
 if TYPE_CHECKING:
@@ -36,10 +36,6 @@ if TYPE_CHECKING:
 CELL, LINE, PAD, GAP = 0.0753, 0.25, 0.05, 0.05  # inches: a letter of 9 points, a line, within and between boxes
 MOST_LINES = 20  # of a picture
 WIDEST = 60  # letters of a token in it
-
-
-class Refused(traitlets.TraitError, ValueError):
-    """A value that a trait cannot have: a `ValueError` to who set it, and all that came with it is taken back."""
 
 
 class Life(NamedTuple):

@@ -90,6 +90,10 @@ class Picture:
         return {**data, "image/png": base64.b64encode(self.to_png()).decode()}, metadata
 
 
+class Refused(traitlets.TraitError, ValueError):
+    """A value that a trait cannot have: a `ValueError` to who set it, and all that came with it is taken back."""
+
+
 class View(Picture, anywidget.AnyWidget):
     """A widget with one script and one style, `static/NAME.js` and `static/NAME.css`, where `_name` is NAME."""
 
