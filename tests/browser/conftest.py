@@ -160,7 +160,7 @@ class Notebook:
         ours = re.escape(lab.url.removeprefix("http"))
         self.context.route(re.compile(rf"^(?!http{ours}/|data:|blob:)"), self._refuse)
         page.on("websocket", lambda made: self._listen(made, rf"ws{ours}/"))
-        page.on("pageerror", lambda error: self.wrong.append(str(error)))
+        page.on("pageerror", lambda error: self.wrong.append(error.stack or str(error)))
         page.on("console", lambda said: self.wrong.append(said.text) if said.type == "error" else None)
         page.goto(f"{lab.url}/doc/tree/{name}?token={lab.token}&reset")
         self.wait_for_kernel()
@@ -207,6 +207,13 @@ class Notebook:
     def run_all(self, seconds: float = SECONDS) -> None:
         self.command("notebook:run-all-cells", seconds)
         self.check_cells()
+
+    def theme(self, name: str) -> None:
+        """Take a theme, and wait until JupyterLab has put its splash away: it fails to if the next comes too early."""
+        self.command("apputils:change-theme", theme=name)
+        light = "true" if name == "JupyterLab Light" else "false"
+        self.page.wait_for_selector(f"body[data-jp-theme-light='{light}']", state="attached")
+        self.page.wait_for_selector("#jupyterlab-splash", state="detached")
 
     def start(self, source: str) -> None:
         """A further cell at the end, run as by hand: with Shift and Enter. What it does may go on after this."""

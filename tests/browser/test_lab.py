@@ -92,6 +92,8 @@ def test_layer_and_head_are_picked_and_little_is_sent_for_it(note) -> None:
 def test_the_page_follows_python(note) -> None:
     view = note.view(VIEW)
     note.page.mouse.move(0, 0)  # it would point at what comes under it
+    note.expect(view, hover=-1)
+    note.until("view.hover", -1)
     for mode in ("heat", "grid", "neuron", "lines"):
         note.do(f"view.mode, view.layer, view.head, view.hover = {mode!r}, 1, 3, 4")
         note.expect(view, mode=mode, layer=1, head=3, hover=4)
@@ -184,12 +186,10 @@ def test_the_colors_follow_the_theme(note) -> None:
     note.wait(lambda: note.drawn(view), "nothing is drawn")
     ground = "getComputedStyle(document.querySelector('.gptlib')).backgroundColor"
     light, light_ground = note.drawn(view), note.page.evaluate(ground)
-    note.command("apputils:change-theme", theme="JupyterLab Dark")
-    note.page.wait_for_selector("body[data-jp-theme-light='false']", state="attached")
+    note.theme("JupyterLab Dark")
     note.wait(lambda: note.drawn(view) not in ("", light), "the canvas has the colors it had")
     assert brightness(light_ground) > 240 and brightness(note.page.evaluate(ground)) < 60
-    note.command("apputils:change-theme", theme="JupyterLab Light")
-    note.page.wait_for_selector("body[data-jp-theme-light='true']", state="attached")
+    note.theme("JupyterLab Light")
 
 
 def brightness(color: str) -> float:
