@@ -31,6 +31,11 @@ def static(name: str) -> str:
     return files("gptlib").joinpath("static", name).read_text(encoding="utf-8")
 
 
+def plain_text(text: str) -> str:
+    """A text that matplotlib draws as it is: a dollar begins no formula."""
+    return text.replace("$", r"\$")
+
+
 def style(name: str) -> str:
     """A widget's own style, stronger than common.css, which the next widget brings to the same page again."""
     return static(f"{name}.css").replace(f".gptlib-{name}", f".gptlib.gptlib-{name}")

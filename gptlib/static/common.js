@@ -75,8 +75,14 @@ function fill(el, parts) {
   return el;
 }
 
+/** A number to be read, as in "1,200". */
+const grouped = (n) => n.toLocaleString("en");
+
+/** A probability to be read. */
+const percent = (p) => (p === 0 || p >= 0.001 ? `${(100 * p).toFixed(1)} %` : "< 0.1 %");
+
 /** A number with its noun, as in "1 token" and "1,200 tokens". */
-const several = (n, noun) => `${n.toLocaleString("en")} ${noun}${n === 1 ? "" : "s"}`;
+const several = (n, noun) => `${grouped(n)} ${noun}${n === 1 ? "" : "s"}`;
 
 /** Bytes that came as "c3a9", to be read: "C3 A9". */
 const hex = (bytes) => bytes.toUpperCase().replace(/..(?=.)/g, "$& ");

@@ -3,7 +3,6 @@
 const KS = [1, 2, 3, 4, 5, 6, 8, 10, 12, 15, 20, 25, 30, 40, 50, 75, 100, 150, 200, 300, 500, 750, 1000, 2000, 5000];
 const LIKELY = [0.01, 0.05, 0.2, 0.5]; // where the color of a taken token changes
 
-const percent = (p) => (p === 0 || p >= 0.001 ? `${(100 * p).toFixed(1)} %` : "< 0.1 %");
 const bits = (p) => (p > 0 ? `${(-Math.log2(p)).toFixed(1)} bits` : "more bits than can be said");
 const warmth = (p) => `p${LIKELY.filter((edge) => p >= edge).length}`;
 
