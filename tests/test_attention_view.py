@@ -113,6 +113,16 @@ def test_weights_of_half_precision_are_no_reason_to_warn(dtype: torch.dtype) -> 
     assert "sum to 1" in AttentionView(attention(8, 8) * 0.997).warnings[0]  # where no digits are missing
 
 
+def test_numbers_of_every_kind_are_read() -> None:
+    eye = torch.eye(3)
+    bits = [eye.to(dtype) for dtype in (torch.float8_e4m3fn, torch.float8_e5m2, torch.uint16, torch.bool)]
+    nested = [[eye.to(torch.bfloat16)], [eye.clone().requires_grad_()]], [[[1, 0, 0], [0.0, 1, 0], [0, 0, 1]]]
+    for form in (*bits, eye.to_sparse(), *nested, eye - 1e-9, np.eye(3, dtype=np.uint16)):
+        view = AttentionView(form, dtype="f32")
+        assert np.array_equal(np.frombuffer(view.weights, np.float32).reshape(-1, 3, 3)[-1], np.eye(3))
+        assert view.warnings == []
+
+
 def test_cross_attention_has_tokens_on_both_sides() -> None:
     weights = attention(2, 3, 4, 6, causal=False)
     view = AttentionView(weights, list("abcd"), list("uvwxyz"))
@@ -127,6 +137,8 @@ def test_tokens_are_shown_with_nothing_hidden() -> None:
     view = AttentionView(attention(4, 4), [" a", "b\n", b"\xc3", 7])
     assert view.tokens == ["␣a", "b⏎", "⟨C3⟩", "7"]
     assert AttentionView(attention(3, 3)).tokens == ["0", "1", "2"]
+    for ids in (torch.tensor([4, 5, 6]), np.array([4, 5, 6])):
+        assert AttentionView(attention(3, 3), ids).tokens == ["4", "5", "6"]
 
 
 def test_what_record_gives_is_shown_with_its_queries_and_keys(model: GPT, tokenizer: CharTokenizer) -> None:
@@ -190,17 +202,33 @@ def test_a_text_longer_than_the_context_is_cut_and_the_view_says_so(model: GPT, 
 
 
 @given(st.integers(1, 3), st.integers(1, 3), st.integers(1, 6), st.integers(0, 999))
-def test_rounded_weights_are_never_further_off_than_half_a_step(L: int, H: int, T: int, seed: int) -> None:
+def test_rounded_weights_are_half_a_step_off_at_most_but_never_unseen(L: int, H: int, T: int, seed: int) -> None:
     weights = attention(L, H, T, T, seed=seed)
     view = AttentionView(weights)
     received = np.frombuffer(view.weights, np.uint8).reshape(L, H, T, T)
-    assert np.array_equal(received, np.rint(255 * weights.double().numpy()))
-    assert np.abs(received / 255 - weights.numpy()).max() <= 0.5 / 255 + 1e-6
+    steps = np.rint(255 * weights.double().numpy())
+    tiny = (steps == 0) & (weights.numpy() > 1e-6)
+    assert np.array_equal(received, np.where(tiny, 1, steps))
+    assert np.abs(received / 255 - weights.numpy())[~tiny].max() <= 0.5 / 255 + 1e-6
 
 
-def test_a_weight_above_one_is_shown_as_one_and_warned_of() -> None:
-    view = AttentionView(torch.tensor([[1.5]]))
-    assert (view.weights, len(view.warnings)) == (b"\xff", 1)
+def test_zero_is_only_what_is_masked() -> None:
+    weights = torch.ones(600, 600).tril() / torch.arange(1, 601)[:, None]
+    received = np.frombuffer(AttentionView(weights).weights, np.uint8).reshape(600, 600)
+    assert np.array_equal(received > 0, np.tri(600, dtype=bool))
+    assert (received[-1] == 1).all()
+    nothing = AttentionView(torch.tensor([[1.0, 5e-7], [0.5, 0.5]]))  # as good as masked
+    assert np.frombuffer(nothing.weights, np.uint8)[1] == 0
+
+
+def test_weights_above_one_are_sent_as_they_are() -> None:
+    view = AttentionView(torch.tensor([[1.5, 0.0], [20.0, 40.0]]))
+    assert (view.dtype, len(view.warnings)) == ("f32", 1)
+    assert np.frombuffer(view.weights, np.float32).tolist() == [1.5, 0, 20, 40]
+    view.dtype = "u8"
+    assert (view.dtype, len(view.weights)) == ("f32", 16)
+    rounding = AttentionView(torch.tensor([[1.004]]))
+    assert (rounding.dtype, rounding.weights) == ("u8", b"\xff")
 
 
 def test_only_what_changed_is_sent(model: GPT, tokenizer: CharTokenizer) -> None:
@@ -324,6 +352,7 @@ def test_heads_are_given_by_number_or_one_by_one() -> None:
     hear(view, heads=[1], head=-1)
     assert view.heads == [1]
     assert AttentionView(attention(2, 3, 4, 4), heads=[True, False, True], head=2).head == 2
+    assert AttentionView(attention(2, 3, 4, 4), heads=torch.tensor([0, 2])).heads == [0, 2]
     assert AttentionView(attention(4, 4)).head == 0  # the mean of one head is that head
 
 
@@ -379,11 +408,11 @@ def test_a_later_token_that_is_visible_is_named() -> None:
     assert AttentionView(attention(2, 3, 4, 4) + 1e-9).warnings == []  # nothing to speak of
 
 
-def test_a_small_leak_is_found_that_the_rounded_weights_do_not_show() -> None:
+def test_a_leak_smaller_than_a_step_is_found_and_shown() -> None:
     weights = attention(1, 1, 4, 4)
     weights[0, 0, 0] = torch.tensor([0.9991, 0.0, 0.0009, 0.0])
     view = AttentionView(weights)
-    assert np.frombuffer(view.weights, np.uint8).reshape(4, 4)[0, 2] == 0
+    assert np.frombuffer(view.weights, np.uint8).reshape(4, 4)[0].tolist() == [255, 0, 1, 0]
     assert "query 0 (0) looks at key 2 (2) with weight 0.001" in view.warnings[0]
 
 
