@@ -71,7 +71,7 @@ class LossView(View):
 
     def __call__(self, record: Mapping[str, Any]) -> None:
         """Add a record to the newest run, or begin a run with it."""
-        point = checked(record)
+        point = to_point(record)
         newest = self._runs[self.names[-1]] if self.names else None
         with self.hold_sync():
             if newest is None or (newest and point.step <= newest[-1].step):
@@ -88,7 +88,7 @@ class LossView(View):
         """A run of this name, in place of the one that had it; records to come go on with it if it is the newest."""
         if not isinstance(name, str) or not name:
             raise ValueError(f"name is {name!r}: give the run a name, a text, to tell it from the others")
-        points = [checked(record) for record in records]
+        points = [to_point(record) for record in records]
         for before, after in pairwise(points):
             if after.step <= before.step:
                 raise ValueError(f"step {after.step} of {name!r} comes after step {before.step}: put records in order")
@@ -231,7 +231,7 @@ def as_row(run: int, point: Point) -> list[Any]:
     return row if point.sample is None else [*row, point.sample]
 
 
-def checked(record: Mapping[str, Any]) -> Point:
+def to_point(record: Mapping[str, Any]) -> Point:
     """What a record says; `ValueError` for what is no record."""
     if not isinstance(record, Mapping):
         given = type(record).__name__

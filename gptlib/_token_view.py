@@ -5,6 +5,7 @@ from bisect import bisect_right
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from itertools import accumulate, groupby
+from numbers import Integral
 from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 
 import traitlets
@@ -179,6 +180,8 @@ class TokenView(View):
     def __init__(
         self, tokenizer: Tokenizer, text: str, *, allowed_special: Allowed = "none", limit: int = 2000
     ) -> None:
+        if not isinstance(limit, Integral):
+            raise ValueError(f"limit is {limit!r}: give how many boxes may be shown, an integer from 1 on")
         check_view(tokenizer, limit)
         self.tokenizer, self.allowed_special, self.limit = tokenizer, allowed_special, limit
         self._known: dict[str, list[Life]] = {}

@@ -165,11 +165,22 @@ class Beside(Picture, ipywidgets.HBox):
         return self._links
 
 
-def side_by_side(*views: View, link: Iterable[str] = ("layer", "head", "mode", "hover")) -> Beside:
-    """Widgets beside one another; the traits in `link` move together where both may have the same values."""
+def side_by_side(*views: View, link: Iterable[str] | None = None) -> Beside:
+    """Widgets beside one another; the traits in `link` move together where both may have the same values.
+
+    By default these are layer, head, mode and hover, as far as the widgets have them.
+    """
     if len(views) < 2 or not all(isinstance(view, View) for view in views):
         given = ", ".join(type(view).__name__ for view in views) or "nothing"
         raise ValueError(f"side_by_side was given {given}: give two or more widgets of gptlib")
+    if link is None:
+        return Beside(views, ("layer", "head", "mode", "hover"))
+    if isinstance(link, str):
+        raise ValueError(f"link is {link!r}: give a list of names, as in link=[{link!r}]")
+    link = list(link)
+    for name in link:
+        if not any(view.has_trait(name) for view in views):
+            raise ValueError(f"link names {name!r}, which none of the widgets has: give names of their traits")
     return Beside(views, link)
 
 
