@@ -555,6 +555,8 @@ class AttentionView(View):
         least = max(values.flatten().topk(min(MOST_LINES, values.numel())).values[-1].item(), FAINT)
         for head, drawn in zip(self._on(), values, strict=True):
             starts, ends = torch.nonzero(drawn >= least, as_tuple=True)
+            if len(starts) == 0:  # matplotlib takes no empty collection with a strength for each line
+                continue
             y = starts[:, None] + (ends - starts)[:, None] * rise  # (lines, 24)
             strength = 0.08 + 0.92 * drawn[starts, ends].clamp(max=1)
             if self.hover >= 0:
@@ -571,7 +573,8 @@ class AttentionView(View):
         for side in (axes, right):
             side.set(xlim=(0, 1), ylim=(max(len(names), len(key_names)) - 0.5, -0.5), xticks=[], frame_on=False)
             side.tick_params(length=0)
-        axes.set_title(f"{self._title()}: left looks at right", fontsize=9)
+        why = "left looks at right" if axes.collections else f"all weaker than {FAINT}, try scale='row'"
+        axes.set_title(f"{self._title()}: {why}", fontsize=9)
 
     def _neuron(self, figure: "Figure | SubFigure") -> None:
         names, key_names = self._names

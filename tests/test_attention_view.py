@@ -509,6 +509,13 @@ def test_the_picture_of_lines_goes_from_the_query_to_the_key(drawn: Callable) ->
     ]
 
 
+def test_the_picture_says_when_no_line_is_strong_enough(drawn: Callable) -> None:
+    view = AttentionView(torch.full((30, 30), 1 / 30), causal=False)
+    assert drawn(view).axes[0].get_title() == "layer 0, head 0: all weaker than 0.04, try scale='row'"
+    view.scale = "row"
+    assert drawn(view).axes[0].get_title() == "layer 0, head 0: left looks at right"
+
+
 def test_what_is_done_to_the_weights_later_changes_nothing(drawn: Callable) -> None:
     for weights in (attention(1, 1, 4, 4), attention(1, 1, 4, 4).numpy()):
         view, before = AttentionView(weights, mode="heat"), torch.as_tensor(weights)[0, 0].clone()

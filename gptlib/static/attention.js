@@ -314,8 +314,9 @@ function heatScene(view) {
   map.addEventListener("click", (event) => view.hold(cellAt(event)));
   function cellAt(event) {
     const box = base.getBoundingClientRect();
-    const t = Math.floor((event.clientY - box.top - top) / cell);
-    const s = Math.floor((event.clientX - box.left - left) / cell);
+    const zoom = box.width / base.offsetWidth || 1; // of the page around, as "zoom: 0.5" in its style
+    const t = Math.floor(((event.clientY - box.top) / zoom - top) / cell);
+    const s = Math.floor(((event.clientX - box.left) / zoom - left) / cell);
     return { hover: t >= 0 && t < T ? t : -1, key: s >= 0 && s < S ? s : -1 };
   }
 
@@ -524,8 +525,9 @@ function neuronScene(view) {
       write(`of ${tokens[t]}`, at.k + 14, ROW / 2);
       strands(query, 1, at.k, ROW);
       const heading = 2.6 * ROW;
-      write("k of each key", at.k, heading, "soft");
-      write("q times k", at.product, heading, "soft");
+      const fits = (long, brief) => (context.measureText(long).width < strand + 12 ? long : brief);
+      write(fits("k of each key", "k"), at.k, heading, "soft");
+      write(fits("q times k", "q·k"), at.product, heading, "soft");
       write(`sum / √${D}`, at.score, heading, "soft");
       write("softmax", at.softmax, heading, "soft");
       strands(k.subarray(0, rows * D), rows, at.k, top);
@@ -547,7 +549,7 @@ function neuronScene(view) {
         context.fillRect(at.softmax + 36, y - 5, 90 * weight, 10);
         write(weight.toFixed(2), at.softmax + 30, y, weight < 0.005 ? "soft" : "ink", "right");
       }
-      if (rows < S) write(`${S - rows} later tokens are masked`, names, top + (rows + 0.6) * ROW, "soft");
+      if (rows < S) write(`${several(S - rows, "later token")} ${S - rows === 1 ? "is" : "are"} masked`, names, top + (rows + 0.6) * ROW, "soft");
       const best = scores.indexOf(Math.max(...scores));
       const found = `${keys[best]} (${best}), score ${scores[best].toFixed(2)}, softmax ${(weights[best] / view.maps.one).toFixed(2)}`;
       canvas.setAttribute("aria-label", `Layer ${layer}, head ${head}: of ${rows} keys, ${tokens[t]} (${t}) fits best to ${found}`);
@@ -744,13 +746,19 @@ function inWords(view) {
     const listed = most.map(({ layer, head, weight }) => `layer ${layer}, head ${head} ${weight.toFixed(digits)}`);
     return `${tokens[hover]} (${hover}) → ${keys[key]} (${key}), most in: ${listed.join(" · ")}`;
   }
-  if (hover < 0 && key < 0) return `${view.title()}: point at a token to see where it looks.`;
+  if (hover < 0 && key < 0) {
+    const bare = view.look.mode === "lines" && !Number(view.root.dataset.lines);
+    const why = view.look.byRow ? "nothing to draw" : `all weaker than ${(FAINT / 255).toFixed(2)}: try "by row"`;
+    return `${view.title()}: ${bare ? `${why}, or ` : ""}point at a token to see where it looks.`;
+  }
   const [values, names] = hover >= 0 ? [view.rowOf(hover), keys] : [view.columnOf(key), tokens];
   const most = [...values.keys()].sort((a, b) => values[b] - values[a]).slice(0, 6);
   const listed = most.filter((i) => values[i] >= 0.005).map((i) => `${names[i]} ${values[i].toFixed(digits)}`);
+  const seen = values.reduce((n, value) => n + (value > 0), 0);
+  const small = seen ? `${several(seen, "token")}, ${seen === 1 ? "" : "each "}less than 0.01` : "nothing";
   const subject = hover >= 0 ? `${tokens[hover]} (${hover}) looks at` : `${keys[key]} (${key}) is seen by`;
   const pair = hover >= 0 && key >= 0 ? `${tokens[hover]} → ${keys[key]} ${values[key].toFixed(digits)}. ` : "";
-  return `${pair}${subject}: ${listed.join(" · ") || "nothing"}${view.held ? " (held)" : ""}`;
+  return `${pair}${subject}: ${listed.join(" · ") || small}${view.held ? " (held)" : ""}`;
 }
 
 /** What a key does, or nothing. */
