@@ -12,7 +12,10 @@ function shape(tag, className, attributes = {}, text = "") {
 }
 
 const drawable = (value) => Math.abs(value) <= HUGE;
-const say = (value) => (value === null ? "" : Number.isFinite(value) ? value.toFixed(value < 10 ? 3 : 1) : String(value));
+function say(value) {
+  if (value === null || !Number.isFinite(value)) return value === null ? "" : String(value);
+  return Math.abs(value) < 1e6 ? value.toFixed(value < 10 ? 3 : 1) : value.toExponential(3).replace("+", "");
+}
 
 /** The runs with their points: numbers that JSON cannot hold come as words. */
 function readRuns(model) {
@@ -109,7 +112,8 @@ function drawAxes(svg, plan) {
   const scale = plan.log ? "updates, on a logarithmic scale" : "updates";
   svg.append(shape("text", "", { x: middle, y: HEIGHT - 6, "text-anchor": "middle" }, scale));
   const turn = `translate(11 ${(TOP + floor) / 2}) rotate(-90)`;
-  svg.append(shape("text", "", { transform: turn, "text-anchor": "middle" }, "loss, nats per token"));
+  if (short) // the long numbers leave no room for it
+    svg.append(shape("text", "", { transform: turn, "text-anchor": "middle" }, "loss, nats per token"));
 }
 
 function drawLevels(svg, { near, right, y }) {
