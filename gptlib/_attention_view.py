@@ -11,7 +11,7 @@ from torch.nn.functional import adaptive_max_pool2d, pad
 
 from gptlib._checks_sampling import check_same_tokens
 from gptlib._token_html import count, plain, to_ids
-from gptlib._widget import Refused, View
+from gptlib._widget import Refused, View, plain_text
 from gptlib.model import GPT, record
 from gptlib.tokenizer import Allowed, Tokenizer
 from gptlib.training import evaluating
@@ -617,5 +617,5 @@ def label(axis: Any, names: list[str], rotation: float = 0, always: Sequence[int
     step = -(-len(names) // 64)
     free = [i for i in range(0, len(names), step) if all(abs(i - place) >= step for place in always)]
     places = sorted({*free, *always})
-    shown = [names[i].replace("$", r"\$") for i in places]
+    shown = [plain_text(names[i]) for i in places]
     axis.set_ticks(places, shown, rotation=rotation, fontsize=7)

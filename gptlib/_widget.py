@@ -86,7 +86,8 @@ class Picture:
             figure = Figure(figsize=self.size, layout="constrained")
             self.draw(figure)
             out = BytesIO()
-            figure.savefig(out, format=kind, dpi=100, metadata={"Date": None} if kind == "svg" else {"Software": None})
+            stamp = {"Date": None} if kind == "svg" else {"Software": None}  # which would differ each time
+            figure.savefig(out, format=kind, dpi=100, metadata=stamp, bbox_inches="tight", pad_inches=0.05)
         return out.getvalue()
 
     def _repr_mimebundle_(self, **kwargs: Any) -> tuple[dict[str, Any], dict[str, Any]]:

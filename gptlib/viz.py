@@ -15,6 +15,7 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 
 from ._attention_view import AttentionView
+from ._checks_sampling import check_same_tokens
 from ._lens_view import LensView
 from ._loss_view import LossView
 from ._sampler_view import SamplerView
@@ -96,7 +97,7 @@ def silence(model: GPT, heads: Iterable[tuple[int, int]]) -> Iterator[None]:
         yield
 
 # %% ../notebooks/10_attention_maps.ipynb #ce1c2e86
-def induction_pairs(ids: Sequence[int]) -> tuple[list[int], list[int]]:
+def induction_pairs(ids: Sequence[int] | Int[Tensor, " T"]) -> tuple[list[int], list[int]]:
     """Queries whose token stood before, and the keys behind its latest earlier place (lesson 10_attention_maps).
 
     Where an induction head looks (Olsson et al. 2022): for `look_score`. Both are empty where no token comes back.
@@ -131,6 +132,10 @@ def logit_lens(model: GPT, text: str, tokenizer: Tokenizer, *, top: int = 5) -> 
 
     `top` guesses are shown for a cell. An empty text is a ValueError, one longer than the context is cut to its end.
     """
+    if not (isinstance(model, GPT) and isinstance(text, str) and isinstance(tokenizer, Tokenizer)):
+        given = ", ".join(type(value).__name__ for value in (model, text, tokenizer))
+        raise ValueError(f"logit_lens was given {given}; give a GPT, a str and the model's tokenizer, in this order")
+    check_same_tokens(model, tokenizer)
     ids = prompt_ids(model, tokenizer, text)  # (1, T)
     logits = layer_logits(model, ids.to(next(model.parameters()).device))[:, 0]  # (N, T, V)
     return LensView(logits, ids[0].tolist(), tokenizer, top=top)

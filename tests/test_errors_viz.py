@@ -85,3 +85,11 @@ def test_a_lens_on_nothing() -> None:
         logit_lens(MODEL, "abcd", CHARS)
     with pytest.raises(ValueError, match=r"^top is 0: ask for at least 1 guess per cell$"):
         logit_lens(MODEL, "abc", CHARS, top=0)
+
+
+def test_a_lens_on_what_does_not_belong_together() -> None:
+    for given in ((CHARS, "abc", MODEL), (MODEL, CHARS, "abc"), (MODEL, None, CHARS), (None, "abc", CHARS)):
+        with pytest.raises(ValueError, match=r"^logit_lens was given \w+, \w+, \w+; give a GPT, a str and the "):
+            logit_lens(*given)
+    with pytest.raises(ValueError, match=r"^the tokenizer has 3 tokens and the model 5: give the model's own$"):
+        logit_lens(MODEL, "ab", CharTokenizer("ab"))

@@ -758,7 +758,8 @@ function inWords(view) {
   const small = seen ? `${several(seen, "token")}, ${seen === 1 ? "" : "each "}less than 0.01` : "nothing";
   const subject = hover >= 0 ? `${tokens[hover]} (${hover}) looks at` : `${keys[key]} (${key}) is seen by`;
   const pair = hover >= 0 && key >= 0 ? `${tokens[hover]} → ${keys[key]} ${values[key].toFixed(digits)}. ` : "";
-  return `${pair}${subject}: ${listed.join(" · ") || small}${view.held ? " (held)" : ""}`;
+  const mean = view.look.on.length > 1 ? `, mean of ${view.look.on.length} heads` : "";
+  return `${pair}${subject}${mean}: ${listed.join(" · ") || small}${view.held ? " (held)" : ""}`;
 }
 
 /** What a key does, or nothing. */

@@ -111,7 +111,8 @@ def test_the_numbers_of_a_token_are_those_of_its_row(settings: dict, weights: Te
     for t in (0, 4, 8):
         page.locator(".strip .token").nth(t).hover()
         shown(page, hover=t)
-        assert note(page).startswith(f"{WORDS[t]} ({t}) looks at: ")
+        of = f", mean of {len(heads)} heads" if len(heads) > 1 else ""
+        assert note(page).startswith(f"{WORDS[t]} ({t}) looks at{of}: ")
         if view.dtype == "u8":
             assert same(numbers(page), strongest(mean[t]))
         else:
@@ -126,7 +127,7 @@ def test_both_columns_can_be_pointed_at(weights: Tensor, open_page: Callable) ->
     assert same(numbers(page), strongest(mean[5]))
     page.locator(".column").nth(1).locator(".token").nth(2).hover()
     shown(page, hover=-1, key=2)
-    assert note(page).startswith("a (2) is seen by: ")
+    assert note(page).startswith("a (2) is seen by, mean of 4 heads: ")
     assert same(numbers(page), strongest(mean[:, 2]))
     page.mouse.move(5, 5)
     shown(page, hover=-1, key=-1)
