@@ -135,6 +135,7 @@ def test_a_part_of_the_curve_fills_the_picture(open_page: Callable) -> None:
     """From a later step on, neither earlier losses nor far levels squeeze the curve, and nothing is smoothed."""
     page = open_page(two_runs())
     page.get_by_role("button", name="deep").click()
+    page.wait_for_selector("[data-draws='2']")  # what is asked for before a drawing is drawn with it, in one
     slider = page.get_by_label("look from step")
     slider.focus()
     for n in range(4):  # the steps of both runs: 25, 50, 75, 100
