@@ -9,8 +9,9 @@ import traitlets
 from torch import Tensor, nn
 from torch.nn.functional import adaptive_max_pool2d, pad
 
-from gptlib._token_html import plain, to_ids
-from gptlib._widget import View
+from gptlib._checks_sampling import check_same_tokens
+from gptlib._token_html import count, plain, to_ids
+from gptlib._widget import Refused, View, plain_text
 from gptlib.model import GPT, record
 from gptlib.tokenizer import Allowed, Tokenizer
 from gptlib.training import evaluating
@@ -26,6 +27,7 @@ BLUES = ("#e9f1f9", "#8dbbe3", "#2f76b5", "#08264a")  # in the picture; on the p
 SIGNED = ("#2166ac", "#ffffff", "#c2570c")
 GLOW = "#f28e2b"
 SEEN = 1e-6  # a masked weight is 0, or as good as
+LARGE = 1.01  # a weight above is no rounding: 255 steps from 0 to 1 cannot say how large it is
 FAINT, MOST_LINES = 0.04, 300  # the picture has no lines of less, and only the strongest
 
 
@@ -44,12 +46,16 @@ class Maps(NamedTuple):
 def tensor_of(values: Any, name: str) -> Tensor:
     """Numbers of any kind on this machine, without a gradient; ValueError for what holds none, NaN or infinity."""
     try:
-        tensor = values.detach().cpu() if isinstance(values, Tensor) else torch.as_tensor(np.asarray(values))
-    except (TypeError, ValueError):
-        given = type(values).__name__
-        raise ValueError(f"{name} are of type {given}, which holds no array of numbers: give a tensor") from None
+        tensor = gathered(values)
+    except (TypeError, ValueError, RuntimeError):  # the last for a tensor with no numbers here, or a ragged list
+        given = f"a tensor on {values.device}" if isinstance(values, Tensor) else f"of type {type(values).__name__}"
+        raise ValueError(f"{name} are {given}, which holds no array of numbers: give a tensor of them") from None
     if tensor.is_complex():
         raise ValueError(f"{name} are complex numbers: give real ones")
+    if not tensor.is_floating_point():
+        tensor = tensor.to(torch.float32)
+    elif tensor.itemsize == 1:  # of 8 bits, with which little can be done; bfloat16 holds them all
+        tensor = tensor.to(torch.bfloat16)
     if tensor.numel() == 0:
         raise ValueError(f"{name} have shape {tuple(tensor.shape)}, which is empty: give at least one token")
     if not tensor.isfinite().all():
@@ -57,6 +63,15 @@ def tensor_of(values: Any, name: str) -> Tensor:
         found = f"{name} hold {tensor[place].item()} at {place}"
         raise ValueError(f"{found}: give finite numbers, and zeros in a row that may look nowhere")
     return tensor
+
+
+def gathered(values: Any) -> Tensor:
+    """A tensor, an array, or a nested list of numbers or of them, as one dense tensor on this machine."""
+    if isinstance(values, Tensor):
+        return values.detach().cpu().to_dense()
+    if isinstance(values, list | tuple) and values and isinstance(values[0], list | tuple | Tensor):
+        return torch.stack([gathered(part) for part in values])
+    return torch.tensor(np.asarray(values))
 
 
 def by_layers(values: Any, name: str) -> Tensor:
@@ -90,26 +105,31 @@ def one_layer(values: Any, name: str) -> Tensor:
 
 def read_maps(weights: Any, q: Any = None, k: Any = None) -> Maps:
     """Weights, and q and k if they are known, in the form that a view shows; ValueError for what cannot be shown."""
+    if hasattr(weights, "attentions"):  # all that a model of Hugging Face gave
+        raise ValueError(f"weights are a {type(weights).__name__}: give its attentions, as in output.attentions")
+    if isinstance(weights, list | tuple) and all(layer is None for layer in weights):
+        raise ValueError("no layers were given: load a Hugging Face model with attn_implementation='eager'")
     if isinstance(weights, list | tuple) and weights and isinstance(weights[0], Mapping):  # what `record` gave
         if not all("weights" in layer for layer in weights):
             raise ValueError("the record is empty: call the model inside `with record(model) as seen:`")
         weights, q, k = ([layer[name] for layer in weights] for name in ("weights", "q", "k"))
     found = by_layers(weights, "weights")
-    if found.min() < 0:
-        place = tuple(torch.nonzero(found < 0)[0].tolist())
+    if found.min() < -SEEN:
+        place = tuple(torch.nonzero(found < -SEEN)[0].tolist())
         raise ValueError(f"weights hold {found[place].item():.3g} at {place}: give what softmax gives, not the scores")
     if (q is None) != (k is None):
         raise ValueError(f"{'k' if q is None else 'q'} was given alone: give both q and k, or neither")
     exact = found.dtype not in (torch.float16, torch.bfloat16)
+    found = found.to(torch.float32, copy=True).clamp_(min=0)  # a copy, so that nobody changes it later
     if q is None:
-        return Maps(found.float(), exact)
-    vectors = by_layers(q, "q").float(), by_layers(k, "k").float()
+        return Maps(found, exact)
+    vectors = [by_layers(given, name).to(torch.float32, copy=True) for name, given in (("q", q), ("k", k))]
     L, H, T, S = found.shape
     for name, rows, given in (("q", T, vectors[0]), ("k", S, vectors[1])):
         wanted = (L, H, rows, vectors[0].size(-1))
         if tuple(given.shape) != wanted:
             raise ValueError(f"{name} has shape {tuple(given.shape)}, but these weights need {wanted}")
-    return Maps(found.float(), exact, *vectors)
+    return Maps(found, exact, *vectors)
 
 
 def read_model(model: GPT, ids: Sequence[int]) -> Maps:
@@ -121,7 +141,7 @@ def read_model(model: GPT, ids: Sequence[int]) -> Maps:
 
 
 def check_model(model: nn.Module, text: Any, tokenizer: Any) -> None:
-    """ValueError unless this is a GPT with a text for it and a tokenizer of gptlib."""
+    """ValueError unless this is a GPT with a text for it and its own tokenizer."""
     if not isinstance(model, GPT):
         kind = type(model).__name__
         raise ValueError(
@@ -130,23 +150,29 @@ def check_model(model: nn.Module, text: Any, tokenizer: Any) -> None:
     if text is None or not isinstance(tokenizer, Tokenizer):
         missing = "text" if text is None else "tokenizer of gptlib"
         raise ValueError(f"a model was given without a {missing}: AttentionView(model, text, tokenizer)")
+    check_same_tokens(model, tokenizer)
+
+
+def row_of(values: Any, name: str) -> list[Any]:
+    """A list, an array or a tensor as a list; ValueError for what is no row of anything."""
+    try:
+        return list(values.tolist() if hasattr(values, "tolist") else values)
+    except TypeError:
+        raise ValueError(f"{name} is {values!r}, which is no list: give a list") from None
 
 
 def shown_tokens(tokens: Iterable[Any], size: int, name: str) -> list[str]:
     """The tokens as text in which everything can be seen; ValueError unless there are `size` of them."""
     if isinstance(tokens, str | bytes):
         raise ValueError(f"{name} is one {type(tokens).__name__}, {tokens!r}: give a list with one text for each token")
-    shown = [plain(t if isinstance(t, bytes) else str(t).encode("utf-8", "backslashreplace")) for t in tokens]
+    given = row_of(tokens, name)
+    shown = [plain(t if isinstance(t, bytes) else str(t).encode("utf-8", "backslashreplace")) for t in given]
     if len(shown) != size:
         raise ValueError(f"{name} holds {len(shown)} tokens, but the weights are for {size}: give one for each")
     return shown
 
 
 # ---- what is wrong with them
-
-
-def count(number: int, noun: str) -> str:
-    return f"{number:,} {noun}{'' if number == 1 else 's'}"
 
 
 def faults(maps: Maps, causal: bool, tokens: list[str], key_tokens: list[str]) -> list[tuple[str, list[int]]]:
@@ -209,12 +235,14 @@ class AttentionView(View):
     `AttentionView(weights, tokens, key_tokens)` shows weights that you have: (T, T), (H, T, T), (L, H, T, T), a list
     with one tensor for each layer, each of them also as a batch of one, cross attention with as many `key_tokens` as
     columns, or what `record(model)` gave; a tokenizer in place of `key_tokens` takes ids or text as `tokens`. With `q`
-    and `k`, of the same form, the neuron mode works.
+    and `k`, of the same form, the neuron mode works. A view shows one text. So the first of four dimensions is taken
+    for layers, and in (1, N, H, T, T) and (N, 1, H, T, T) the N is: give several texts one by one.
 
     `layer`, `head` (-1 is the mean), `heads` (those switched on), `hover` and `key` (-1 is none), `mode`, `scale` and
     `text` can be set and read, and follow the browser. `warnings` says what is wrong with the weights; by default a
     square map is taken for one in which no token may see a later one, and `causal` decides it. `dtype="f32"` sends the
-    weights as they are, "u8" rounds them to 1/255.
+    weights as they are; "u8" rounds them to 1/255, tiny ones up, so that they are seen and 0 is only what is masked.
+    Weights above 1, which softmax does not give, are always sent as they are.
     """
 
     _name = "attention"
@@ -222,6 +250,7 @@ class AttentionView(View):
     tokens = traitlets.List(traitlets.Unicode()).tag(sync=True)
     key_tokens = traitlets.List(traitlets.Unicode()).tag(sync=True)
     shape = traitlets.List(traitlets.Int()).tag(sync=True)
+    causal = traitlets.Bool().tag(sync=True)  # whether a key behind the query is masked, or should be
     dtype = traitlets.Enum(("u8", "f32"), "u8").tag(sync=True)
     weights = traitlets.Bytes().tag(sync=True)
     head_size = traitlets.Int(0).tag(sync=True)  # 0 where q and k are not known
@@ -254,7 +283,7 @@ class AttentionView(View):
         allowed_special: Allowed = "none",
         layer: int = 0,
         head: int | None = None,
-        heads: Sequence[int] | None = None,
+        heads: Any = None,
         hover: int = -1,
         key: int = -1,
         mode: str = "lines",
@@ -263,28 +292,31 @@ class AttentionView(View):
     ) -> None:
         if isinstance(key_tokens, Tokenizer):
             key_tokens, tokenizer = None, key_tokens
-        given = tokens if text is None else text
         self._model, self._tokenizer, self._allowed = source, tokenizer, allowed_special
         self._causal, self._typed = causal, False
-        if isinstance(source, nn.Module):
-            check_model(source, given, tokenizer)
-            if key_tokens is not None or q is not None or k is not None:
-                raise ValueError("key_tokens, q or k were given with a model, which makes them itself: leave them out")
-            ids = self._ids(given)
-            state = self._read(ids) | {"live": True, "text": given if isinstance(given, str) else tokenizer.decode(ids)}
-        else:
-            if tokenizer is not None and given is not None:
-                given = [tokenizer.decode_bytes([i]) for i in to_ids(tokenizer, given, allowed_special)]
-            state = self._state(read_maps(source, q, k), given, key_tokens)
+        state = self._first(tokens if text is None else text, key_tokens, q, k)
         H = state["shape"][1]
         shown = {"layer": layer, "head": (0 if H == 1 else -1) if head is None else head, "hover": hover, "key": key}
-        shown |= {"heads": list(range(H) if heads is None else heads), "mode": mode, "scale": scale, "dtype": dtype}
-        super().__init__(**state, **shown, weights=self._packed(dtype))
+        shown |= {"heads": row_of(range(H) if heads is None else heads, "heads"), "mode": mode, "scale": scale}
+        super().__init__(**state, **shown, dtype=dtype, weights=self._packed(dtype))
         self.observe(self._follow_text, "text")
         self.observe(self._show_heads, "heads")
         self.observe(self._pack_again, "dtype")
 
     # ---- what is shown
+
+    def _first(self, given: Any, key_tokens: Any, q: Any, k: Any) -> dict[str, Any]:
+        """The state that the view begins with, from a model that reads what is given, or from weights."""
+        source, tokenizer = self._model, self._tokenizer
+        if not isinstance(source, nn.Module):
+            if tokenizer is not None and given is not None:
+                given = [tokenizer.decode_bytes([i]) for i in to_ids(tokenizer, given, self._allowed)]
+            return self._state(read_maps(source, q, k), given, key_tokens)
+        check_model(source, given, tokenizer)
+        if key_tokens is not None or q is not None or k is not None:
+            raise ValueError("key_tokens, q or k were given with a model, which makes them itself: leave them out")
+        ids = self._ids(given)
+        return self._read(ids) | {"live": True, "text": given if isinstance(given, str) else tokenizer.decode(ids)}
 
     def _ids(self, text: Any) -> list[int]:
         """The ids of a text; ValueError if there are none."""
@@ -325,6 +357,7 @@ class AttentionView(View):
             "tokens": names,
             "key_tokens": key_names if crossed or T != S else [],
             "shape": [L, H, T, S],
+            "causal": causal,
             "head_size": 0 if maps.q is None else maps.q.size(-1),
             "warnings": [sentence for sentence, _ in found],
             "places": [place for _, place in found],
@@ -333,9 +366,14 @@ class AttentionView(View):
     def _packed(self, dtype: str) -> bytes:
         """The weights as bytes."""
         weights = self._maps.weights
-        if dtype == "u8":
-            weights = (weights * 255).round().clamp(max=255).to(torch.uint8)
+        if self._fit(dtype) == "u8":
+            steps = (weights * 255).round().clamp(max=255)
+            weights = steps.where((steps > 0) | (weights <= SEEN), 1).to(torch.uint8)
         return weights.contiguous().numpy().tobytes()
+
+    def _fit(self, dtype: str) -> str:
+        """What these weights can be sent as."""
+        return "f32" if self._maps.weights.max() > LARGE else dtype
 
     def _packed_vectors(self) -> bytes:
         """q, then k, as bytes; nothing where they are not known."""
@@ -361,6 +399,8 @@ class AttentionView(View):
             self._typed = False
 
     def _follow_text(self, change: Any) -> None:
+        if not self.live:
+            return
         try:
             state = self._read(self._ids(change.new))
         except ValueError as error:
@@ -389,7 +429,7 @@ class AttentionView(View):
 
     def _within(self, proposal: Any, start: int, size: int, meaning: str) -> int:
         if not start <= proposal.value < size:
-            raise ValueError(
+            raise Refused(
                 f"{proposal.trait.name} is {proposal.value}: give {meaning}{start if start >= 0 else 0} to {size - 1}"
             )
         return proposal.value
@@ -416,7 +456,7 @@ class AttentionView(View):
         if len(given) == H and all(isinstance(on, bool) for on in given):
             given = [head for head, on in enumerate(given) if on]
         if not given or not set(given) <= set(range(H)):
-            raise ValueError(
+            raise Refused(
                 f"heads is {proposal.value}: give one or more of the heads 0 to {H - 1}, or {H} times True or False"
             )
         return sorted(set(given))
@@ -424,16 +464,23 @@ class AttentionView(View):
     @traitlets.validate("mode")
     def _is_possible(self, proposal: Any) -> str:
         if proposal.value == "neuron" and not self.head_size:
-            raise ValueError("mode is 'neuron', but q and k are not known: give them, or the model")
+            raise Refused("mode is 'neuron', but q and k are not known: give them, or the model")
         return proposal.value
 
     @traitlets.validate("text")
     def _can_be_read(self, proposal: Any) -> str:
         if not self.live and proposal.value:
-            raise ValueError("text was set, but there is no model to read it: make the view from a model")
+            raise Refused("text was set, but there is no model to read it: make the view from a model")
         if self.live and not self._typed:
-            self._ids(proposal.value)
+            try:
+                self._ids(proposal.value)
+            except ValueError as error:
+                raise Refused(str(error)) from None
         return proposal.value
+
+    @traitlets.validate("dtype")
+    def _is_wide_enough(self, proposal: Any) -> str:
+        return self._fit(proposal.value)
 
     def range_of(self, name: str) -> Any:
         L, H, T, S = self.shape
@@ -508,6 +555,8 @@ class AttentionView(View):
         least = max(values.flatten().topk(min(MOST_LINES, values.numel())).values[-1].item(), FAINT)
         for head, drawn in zip(self._on(), values, strict=True):
             starts, ends = torch.nonzero(drawn >= least, as_tuple=True)
+            if len(starts) == 0:  # matplotlib takes no empty collection with a strength for each line
+                continue
             y = starts[:, None] + (ends - starts)[:, None] * rise  # (lines, 24)
             strength = 0.08 + 0.92 * drawn[starts, ends].clamp(max=1)
             if self.hover >= 0:
@@ -516,19 +565,23 @@ class AttentionView(View):
             axes.add_collection(
                 LineCollection(lines.numpy(), colors=COLORS[head % len(COLORS)], alpha=strength.numpy())
             )
-        label(axes.yaxis, names)
+        held = [self.hover] if self.hover >= 0 else []
+        seen = [key for t in held for key in values[:, t].amax(0).topk(min(3, len(key_names))).indices.tolist()]
+        label(axes.yaxis, names, always=held)
         right = axes.twinx()
-        label(right.yaxis, key_names)
+        label(right.yaxis, key_names, always=seen)
         for side in (axes, right):
             side.set(xlim=(0, 1), ylim=(max(len(names), len(key_names)) - 0.5, -0.5), xticks=[], frame_on=False)
             side.tick_params(length=0)
-        axes.set_title(f"{self._title()}: left looks at right", fontsize=9)
+        why = "left looks at right" if axes.collections else f"all weaker than {FAINT}, try scale='row'"
+        axes.set_title(f"{self._title()}: {why}", fontsize=9)
 
     def _neuron(self, figure: "Figure | SubFigure") -> None:
         names, key_names = self._names
         head, t = self._on()[0], self.hover if self.hover >= 0 else len(names) - 1
         weights = self._maps.weights[self.layer, head, t]
-        seen = max(t + 1, int(weights.nonzero().max()) + 1 if weights.any() else 0)  # behind it all is masked
+        own = t + weights.numel() - len(names) if self.causal else weights.numel() - 1  # the last key it may see
+        seen = max([own, *torch.nonzero(weights).flatten().tolist()]) + 1
         q, k = self._maps.q[self.layer, head, t], self._maps.k[self.layer, head, :seen]
         product = q * k
         parts = figure.subplots(1, 4, sharey=True, width_ratios=[3, 3, 1, 1])
@@ -559,8 +612,10 @@ def color_map(stops: Sequence[str], nothing: str | None = None, edge: str | None
     return LinearSegmentedColormap.from_list("gptlib", stops).with_extremes(under=nothing, bad=edge)
 
 
-def label(axis: Any, names: list[str], rotation: float = 0) -> None:
-    """Tokens along an axis, only every n-th where all would not be readable."""
+def label(axis: Any, names: list[str], rotation: float = 0, always: Sequence[int] = ()) -> None:
+    """Tokens along an axis, only every n-th where all would not be readable, but `always` these."""
     step = -(-len(names) // 64)
-    shown = [name.replace("$", r"\$") for name in names[::step]]
-    axis.set_ticks(range(0, len(names), step), shown, rotation=rotation, fontsize=7)
+    free = [i for i in range(0, len(names), step) if all(abs(i - place) >= step for place in always)]
+    places = sorted({*free, *always})
+    shown = [plain_text(names[i]) for i in places]
+    axis.set_ticks(places, shown, rotation=rotation, fontsize=7)

@@ -7,6 +7,7 @@ import torch
 from torch import Tensor
 
 from .model import GPT
+from .tokenizer import Tokenizer
 
 
 def check_sampling(temperature: float = 1.0, top_k: int | None = None, top_p: float | None = None) -> None:
@@ -17,6 +18,13 @@ def check_sampling(temperature: float = 1.0, top_k: int | None = None, top_p: fl
         raise ValueError(f"top_k is {top_k}; give the number of tokens to keep, at least 1, or None to keep all")
     if top_p is not None and not 0 < top_p <= 1:
         raise ValueError(f"top_p is {top_p}; give the share of probability to keep, above 0 and at most 1")
+
+
+def check_same_tokens(model: GPT, tokenizer: Tokenizer) -> None:
+    """ValueError for a tokenizer that cannot be the model's own."""
+    V = model.config.vocab_size
+    if tokenizer.vocab_size != V:
+        raise ValueError(f"the tokenizer has {tokenizer.vocab_size} tokens and the model {V}: give the model's own")
 
 
 def check_prompt(model: GPT, idx: Tensor, max_new_tokens: int, stops: Collection[int] = ()) -> None:

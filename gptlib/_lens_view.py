@@ -2,14 +2,15 @@
 
 from collections.abc import Sequence
 from operator import index
+from reprlib import repr as short
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
 import traitlets
 
-from gptlib._token_html import plain
-from gptlib._widget import View
+from gptlib._token_html import check_view, plain
+from gptlib._widget import Refused, View, plain_text
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -38,7 +39,7 @@ class LensView(View):
     shares = traitlets.Bytes().tag(sync=True)  # (R, T, top) float32, their probabilities
     next_shares = traitlets.Bytes().tag(sync=True)  # (R, T - 1) float32, of the token that comes next
     next_ranks = traitlets.Bytes().tag(sync=True)  # (R, T - 1) int32, from 1 on
-    right = traitlets.Bytes().tag(sync=True)  # (R, T - 1) uint8, whether the top guess is what comes next
+    right = traitlets.Bytes().tag(sync=True)  # (R, T - 1) int32, which guess is what comes next, or -1
     hover = traitlets.List(traitlets.Int(), [-1, -1]).tag(sync=True)
     color = traitlets.Enum(("guess", "next", "rank"), "guess").tag(sync=True)
 
@@ -52,16 +53,17 @@ class LensView(View):
         top: int = 5,
         title: str = "",
     ) -> None:
-        scores, ids = checked(logits, ids)
+        scores, ids = checked(logits, ids, tokenizer)
         rows = ["embedding", *(f"after block {n}" for n in range(1, len(scores)))] if rows is None else list(rows)
         if len(rows) != len(scores):
             raise ValueError(f"{len(rows)} rows are named and the logits have {len(scores)}: give one name per layer")
-        if top < 1:
-            raise ValueError(f"top is {top}: ask for at least 1 guess per cell")
+        if not isinstance(top, int) or top < 1:
+            raise ValueError(f"top is {top!r}: ask for at least 1 guess per cell")
         found = [best_of(row, ids, min(top, scores.size(-1))) for row in scores]  # one by one, to save memory
         self._best, self._shares, self._next_shares, self._next_ranks = map(np.stack, zip(*found, strict=True))
         numbers, places = np.unique(self._best, return_inverse=True)
-        self._right = self._best[:, :-1, 0] == np.array(ids[1:], dtype=np.int64)
+        same = self._best[:, :-1] == np.array(ids[1:], dtype=np.int64)[:, None]  # (R, T - 1, top)
+        self._right = np.where(same.any(axis=-1), same.argmax(axis=-1), -1)  # of two with one share, one is right
         super().__init__(
             title=title,
             rows=rows,
@@ -73,7 +75,7 @@ class LensView(View):
             shares=self._shares.astype("<f4").tobytes(),
             next_shares=self._next_shares.astype("<f4").tobytes(),
             next_ranks=self._next_ranks.astype("<i4").tobytes(),
-            right=self._right.astype("u1").tobytes(),
+            right=self._right.astype("<i4").tobytes(),
         )
         self._guesses = places.reshape(self._best.shape)
 
@@ -93,7 +95,7 @@ class LensView(View):
         where = proposal["value"]
         sides = (len(self.rows), len(self.tokens))
         if where != [-1, -1] and not (len(where) == 2 and all(0 <= i < n for i, n in zip(where, sides, strict=True))):
-            raise ValueError(f"hover is {where}: give [row, place] inside of {list(sides)}, or [-1, -1] for none")
+            raise Refused(f"hover is {where}: give [row, place] inside of {list(sides)}, or [-1, -1] for none")
         return where
 
     # ---- the picture
@@ -117,7 +119,7 @@ class LensView(View):
         heading = (
             f"{self.title + ': ' if self.title else ''}the top guess of each layer; blue: {what[self.color]}{more}"
         )
-        figure.suptitle(heading.replace("$", r"\$"), fontsize=8, x=0.01, ha="left")
+        figure.suptitle(plain_text(heading), fontsize=8, x=0.01, ha="left")
 
     def _draw_strip(self, axes: "Axes", places: range) -> None:
         from matplotlib.colors import to_rgb
@@ -130,22 +132,20 @@ class LensView(View):
                 self._write(axes, x, bottom, self.tokens[place + 1], color=SOFT)
             for y in range(bottom):
                 color = 1 - self.strength(y, place) * (1 - strong)
-                right = place + 1 < len(self.tokens) and self._right[y, place]
+                right = place + 1 < len(self.tokens) and self._right[y, place] == 0
                 frame = {"edgecolor": RIGHT, "lw": 1.6, "zorder": 2} if right else {"edgecolor": "#c9d1d9", "lw": 0.5}
                 axes.add_patch(Rectangle((x - 0.48, y - 0.47), 0.96, 0.94, facecolor=color, **frame))
                 self._write(axes, x, y, self.at(y, place)[0][0], color=INK)
         axes.set(xlim=(-0.5, COLUMNS - 0.5 if len(self.strips) > 1 else len(places) - 0.5), ylim=(bottom + 0.5, -1.5))
         axes.set_xticks([])
-        axes.set_yticks(
-            range(-1, bottom + 1), ["reads", *(name.replace("$", r"\$") for name in self.rows), "comes next"]
-        )
+        axes.set_yticks(range(-1, bottom + 1), ["reads", *map(plain_text, self.rows), "comes next"])
         axes.tick_params(length=0, labelsize=7)
         axes.spines[:].set_visible(False)
 
     @staticmethod
     def _write(axes: "Axes", x: int, y: int, text: str, **style: Any) -> None:
         short = text if len(text) <= 9 else text[:8] + "…"
-        axes.text(x, y, short.replace("$", r"\$"), ha="center", va="center", fontsize=7, zorder=3, **style)
+        axes.text(x, y, plain_text(short), ha="center", va="center", fontsize=7, zorder=3, **style)
 
     def strength(self, row: int, place: int) -> float:
         """How strong the colour of a cell is, from 0 to 1, by what `color` says."""
@@ -161,26 +161,39 @@ class LensView(View):
 def best_of(scores: torch.Tensor, ids: list[int], top: int) -> tuple[np.ndarray, ...]:
     """Of one layer: the likeliest tokens (T, top) with their probabilities, and of what comes next share and rank."""
     shares = scores.float().softmax(dim=-1)  # (T, V)
-    best = shares.topk(top, dim=-1)
+    best = scores.topk(top, dim=-1).indices  # of the logits, as the rank: small shares are all 0
     following = torch.tensor(ids[1:], dtype=torch.int64, device=scores.device)[:, None]  # (T - 1, 1)
-    next_shares = shares[:-1].gather(1, following)
-    next_ranks = 1 + (shares[:-1] > next_shares).sum(dim=-1)
-    return tuple(x.cpu().numpy() for x in (best.indices, best.values, next_shares[:, 0], next_ranks))
+    next_shares = shares[:-1].gather(1, following)[:, 0]
+    next_ranks = 1 + (scores[:-1] > scores[:-1].gather(1, following)).sum(dim=-1)
+    return tuple(x.cpu().numpy() for x in (best, shares.gather(1, best), next_shares, next_ranks))
 
 
-def checked(logits: Any, ids: Sequence[int]) -> tuple[torch.Tensor, list[int]]:
+def checked(logits: Any, ids: Sequence[int], tokenizer: Any) -> tuple[torch.Tensor, list[int]]:
     """Logits as a tensor and ids as plain integers; `ValueError` for what does not fit together."""
-    scores = torch.as_tensor(logits).detach()
+    try:
+        scores = torch.as_tensor(logits).detach()
+    except (TypeError, ValueError, RuntimeError):
+        given = type(logits).__name__
+        raise ValueError(f"logits are of type {given}: give a tensor of (rows, places, vocabulary)") from None
     if scores.dim() != 3 or 0 in scores.shape:
         raise ValueError(f"logits have shape {tuple(scores.shape)}: give (rows, places, vocabulary), none of them 0")
-    ids = [index(i) for i in ids]
+    if not scores.is_floating_point():
+        raise ValueError(f"logits are {scores.dtype}: give the floats that the model gives, not ids")
+    try:
+        ids = [index(i) for i in ids]
+    except TypeError:
+        raise ValueError(
+            f"ids is {short(ids)}: give the ids of the tokens that were read, a list of integers"
+        ) from None
     if len(ids) != scores.size(1):
         raise ValueError(f"there are {len(ids)} ids and logits at {scores.size(1)} places: give those of the same text")
     for i in ids:
         if not 0 <= i < scores.size(-1):
             raise ValueError(f"id {i} has no logit: the vocabulary of these logits has {scores.size(-1)} tokens")
-    if scores.isnan().any() or scores.isposinf().any():
-        row = int((scores.isnan() | scores.isposinf()).flatten(1).any(dim=1).nonzero()[0])
+    check_view(tokenizer, 1)
+    most = scores.amax(dim=-1)  # (R, T): NaN where one is NaN, -inf where all are, and no share can be given then
+    if not most.isfinite().all():
+        row = int((~most.isfinite()).any(dim=1).nonzero()[0])
         raise ValueError(f"the logits of row {row} are not all numbers: find out where the model makes NaN first")
     return scores, ids
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import traitlets
 
-from gptlib._widget import View
+from gptlib._widget import View, plain_text
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
 COLORS = ("#1f5f99", "#b5500b", "#2e7d32", "#a3339a", "#7a6100", "#b3261e")  # of the runs; loss.css has the same
 SOFT, WARN = "#4b5b6b", "#a61b1b"
+HUGE = 1e100  # a loss beyond it is marked as one that is no number: no axis reaches so far; loss.js has the same
 FOLD = 64  # that many records are sent again with a new one; then they go to those that are not
 
 
@@ -70,7 +71,7 @@ class LossView(View):
 
     def __call__(self, record: Mapping[str, Any]) -> None:
         """Add a record to the newest run, or begin a run with it."""
-        point = checked(record)
+        point = to_point(record)
         newest = self._runs[self.names[-1]] if self.names else None
         with self.hold_sync():
             if newest is None or (newest and point.step <= newest[-1].step):
@@ -87,7 +88,7 @@ class LossView(View):
         """A run of this name, in place of the one that had it; records to come go on with it if it is the newest."""
         if not isinstance(name, str) or not name:
             raise ValueError(f"name is {name!r}: give the run a name, a text, to tell it from the others")
-        points = [checked(record) for record in records]
+        points = [to_point(record) for record in records]
         for before, after in pairwise(points):
             if after.step <= before.step:
                 raise ValueError(f"step {after.step} of {name!r} comes after step {before.step}: put records in order")
@@ -115,8 +116,8 @@ class LossView(View):
     def _warn(self, name: str, point: Point) -> None:
         """Name the first loss that is no finite number; all of them are marked in the picture."""
         for what, value in (("training", point.train_loss), ("validation", point.val_loss)):
-            if not self.warning and value is not None and not math.isfinite(value):
-                called = "not a number" if math.isnan(value) else "infinite"
+            if not self.warning and value is not None and math.isnan(finite(value)):
+                called = "not a number" if math.isnan(value) else "infinite" if math.isinf(value) else f"{value:g}"
                 self.warning = f"{name}: the {what} loss is {called} at step {point.step}"
 
     @property
@@ -200,14 +201,9 @@ class LossView(View):
             axes.annotate(text, (1, level), xycoords=across, va="center", color=SOFT, arrowprops=line, **label)
 
 
-def plain_text(text: str) -> str:
-    """A text that matplotlib draws as it is: a dollar begins no formula."""
-    return text.replace("$", r"\$")
-
-
 def finite(value: float) -> float:
     """The value, or NaN, which a curve leaves out."""
-    return value if math.isfinite(value) else math.nan
+    return value if abs(value) <= HUGE else math.nan
 
 
 def spread(places: list[float], gap: float, low: float, high: float) -> list[float]:
@@ -235,13 +231,14 @@ def as_row(run: int, point: Point) -> list[Any]:
     return row if point.sample is None else [*row, point.sample]
 
 
-def checked(record: Mapping[str, Any]) -> Point:
+def to_point(record: Mapping[str, Any]) -> Point:
     """What a record says; `ValueError` for what is no record."""
     if not isinstance(record, Mapping):
         given = type(record).__name__
         raise ValueError(f"a record is of type {given}: give a mapping with step, train_loss and val_loss")
     if "step" not in record or not {"train_loss", "val_loss"} & record.keys():
-        raise ValueError(f"a record has only {', '.join(map(str, record))}: it needs step, and train_loss or val_loss")
+        names = ", ".join(map(str, record)) or "nothing"
+        raise ValueError(f"a record has only {names}: it needs step, and train_loss or val_loss")
     try:
         step = index(record["step"])
     except TypeError:
@@ -252,6 +249,8 @@ def checked(record: Mapping[str, Any]) -> Point:
     sample = record.get("sample")
     if not isinstance(sample, str | None):
         raise ValueError(f"sample is of type {type(sample).__name__}: give the text that the model wrote, a str")
+    if sample is not None:
+        sample = sample.encode(errors="replace").decode()  # half a surrogate pair can be neither sent nor drawn
     return Point(step, *losses, sample)
 
 
@@ -271,8 +270,8 @@ def checked_lines(lines: Mapping[str, float]) -> dict[str, float]:
         raise ValueError(f"lines is of type {type(lines).__name__}: give names with levels, as in {{'ln V': 7.5}}")
     levels = {str(name): to_number(f"the level of {name!r}", level) for name, level in lines.items()}
     for name, level in levels.items():
-        if level is None or not math.isfinite(level):
-            raise ValueError(f"the level of {name!r} is {level}: give one finite number")
+        if level is None or math.isnan(finite(level)):
+            raise ValueError(f"the level of {name!r} is {level}: give one finite number, not beyond {HUGE:g}")
     return levels  # type: ignore[return-value]
 
 
@@ -288,7 +287,7 @@ def read_log(path: Path) -> list[dict[str, Any]]:
         if not records:
             raise ValueError("it has no records")
         return records
-    except (TypeError, ValueError) as error:
+    except (TypeError, ValueError, OverflowError) as error:
         raise ValueError(f"{log} is no log of a run ({error}): give one with step, train_loss and val_loss") from error
 
 

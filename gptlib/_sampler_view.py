@@ -5,6 +5,7 @@ import warnings
 from bisect import bisect_right
 from collections.abc import Callable
 from itertools import takewhile
+from numbers import Integral, Real
 from operator import eq, index
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -12,10 +13,10 @@ import torch
 import traitlets
 from torch import Tensor
 
-from gptlib._checks_sampling import check_sampling
+from gptlib._checks_sampling import check_same_tokens, check_sampling
 from gptlib._token_html import INK, SIGN_INK, SPECIAL, check_view, count
-from gptlib._token_view import LINE, Refused, draw_boxes, drawn, lay_out, paper, shown_parts
-from gptlib._widget import View
+from gptlib._token_view import LINE, draw_boxes, drawn, lay_out, paper, shown_parts
+from gptlib._widget import Refused, View
 from gptlib.language import perplexity
 from gptlib.model import GPT, KVCache
 from gptlib.sampling import choose, filter_logits, last_logits, prompt_ids, start_ids
@@ -46,15 +47,25 @@ def check_parts(model: GPT, tokenizer: Tokenizer, bars: int) -> None:
     if not isinstance(model, GPT):
         raise ValueError(f"model is of type {type(model).__name__}: give a GPT first, then its tokenizer")
     check_view(tokenizer, 1)
-    V = model.config.vocab_size
-    if tokenizer.vocab_size != V:
-        raise ValueError(f"the tokenizer has {tokenizer.vocab_size} tokens and the model {V}: give the model's own")
+    check_same_tokens(model, tokenizer)
     if bars < 1:
         raise ValueError(f"bars is {bars}: give how many tokens to show, at least 1")
 
 
+def check_kinds(**values: Any) -> None:
+    """ValueError for what is no number."""
+    for name, value in values.items():
+        kind, said = (Integral, "an integer") if name in ("top_k", "seed", "bars") else (Real, "a number")
+        if name in ("top_k", "top_p"):
+            kind, said = kind | None, f"{said}, or None to keep all"
+        if not isinstance(value, kind):
+            raise ValueError(f"{name} is {value!r}: give {said}")
+
+
 def read_prompt(model: GPT, tokenizer: Tokenizer, prompt: str) -> tuple[list[int], int]:
     """The ids of a prompt, cut to the context as `generate` does, and how many there were before."""
+    if not isinstance(prompt, str):
+        raise ValueError(f"the prompt is of type {type(prompt).__name__}: give a str")
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", UserWarning)  # the view says that it was cut
         ids = prompt_ids(model, tokenizer, prompt)[0].tolist()
@@ -94,6 +105,7 @@ class SamplerView(View):
         seed: int = 0,
         bars: int = 20,
     ) -> None:
+        check_kinds(temperature=temperature, top_k=top_k, top_p=top_p, seed=seed, bars=bars)
         check_parts(model, tokenizer, bars)
         check_sampling(temperature, top_k, top_p)
         self.model, self.tokenizer, self.seed, self.bars = model, tokenizer, seed, bars
@@ -160,23 +172,21 @@ class SamplerView(View):
         """Read a prompt: `_logits` holds those after the prompt, then after each token of the path."""
         self._prompt_ids, self._n_prompt = read_prompt(self.model, self.tokenizer, prompt)
         self._begun = prompt
-        self._memory: tuple[KVCache, list[int]] = (KVCache(self.model.config), [])
+        self._cache = KVCache(self.model.config)
         self._followed: list[int] = []
         self._log_p: list[float] = []
         self._logits = [self._read(self._prompt_ids)]
 
     def _read(self, ids: list[int]) -> Tensor:
-        """The logits after some ids, (V,); what the cache has read is not read again."""
-        cache, known = self._memory
-        if len(known) >= len(ids) or ids[: len(known)] != known:
-            cache, known = KVCache(self.model.config), []
-        self._memory = KVCache(self.model.config), []  # an interrupt leaves nothing that is half read
+        """The logits after some ids, (V,), which go on from what the cache has read, or leave it before its end."""
+        cache = self._cache if self._cache.length < len(ids) else KVCache(self.model.config)
+        self._cache = KVCache(self.model.config)  # an interrupt leaves nothing that is half read
         idx = torch.tensor([ids], device=next(self.model.parameters()).device)  # (1, T)
         with torch.inference_mode(), evaluating(self.model):
             logits = last_logits(self.model, idx, cache)[0].cpu()  # (V,)
         if logits.isnan().any():
             raise ValueError("the model gives NaN for the next token: its weights are broken, load or train it again")
-        self._memory = cache, (list(ids) if len(ids) <= self.model.config.block_size else known)
+        self._cache = cache
         return logits
 
     def _follow(self, path: list[int]) -> None:
@@ -233,11 +243,11 @@ class SamplerView(View):
 
     @traitlets.validate("temperature", "top_k", "top_p")
     def _check_settings(self, proposal: Any) -> Any:
-        return checked(check_sampling, proposal.value, **{proposal.trait.name: proposal.value})
+        return value_or_refused(check_sampling, proposal.value, **{proposal.trait.name: proposal.value})
 
     @traitlets.validate("prompt")
     def _check_prompt(self, proposal: Any) -> str:
-        return checked(read_prompt, proposal.value, self.model, self.tokenizer, proposal.value)
+        return value_or_refused(read_prompt, proposal.value, self.model, self.tokenizer, proposal.value)
 
     @traitlets.validate("path")
     def _check_path(self, proposal: Any) -> list[int]:
@@ -356,7 +366,7 @@ class SamplerView(View):
         return f"{count(len(self.path), 'token')}, {self.bits:.1f} bits, perplexity {self.perplexity:.2f}"
 
 
-def checked(check: Callable[..., Any], value: Any, *given: Any, **named: Any) -> Any:
+def value_or_refused(check: Callable[..., Any], value: Any, *given: Any, **named: Any) -> Any:
     """The value, or `Refused` with the sentence of the `ValueError` that the check raises."""
     try:
         check(*given, **named)

@@ -39,8 +39,11 @@ def compiled(model: nn.Module, device: torch.device) -> nn.Module:
         torch.compile(torch.square)(torch.ones(2, device=device))
     except Exception as error:  # no compiler, no headers, no Triton: each has an error of its own
         reason = next((line.strip() for line in str(error).splitlines() if line.strip()), type(error).__name__)
+        way_out = "install a C++ compiler such as g++ (for cuda also Triton)"
+        if " " in torch.__file__:  # the compiler takes it for the end of a path
+            way_out = f"move the environment, since {torch.__file__} holds a blank"
         raise ValueError(
-            f"compile is True, and torch cannot compile for {device.type} on this machine ({reason}): install a C++ "
-            f"compiler such as g++ (for cuda also Triton), or train without compile"
+            f"compile is True, and torch cannot compile for {device.type} on this machine ({reason}): {way_out}, "
+            f"or train without compile"
         ) from error
     return torch.compile(model)

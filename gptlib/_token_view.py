@@ -5,6 +5,7 @@ from bisect import bisect_right
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from itertools import accumulate, groupby
+from numbers import Integral
 from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 
 import traitlets
@@ -25,7 +26,7 @@ from gptlib._token_html import (
     signs,
     spans,
 )
-from gptlib._widget import View
+from gptlib._widget import Refused, View
 from gptlib.tokenizer import Allowed, BPETokenizer, Tokenizer
 
 if TYPE_CHECKING:
@@ -36,10 +37,6 @@ if TYPE_CHECKING:
 CELL, LINE, PAD, GAP = 0.0753, 0.25, 0.05, 0.05  # inches: a letter of 9 points, a line, within and between boxes
 MOST_LINES = 20  # of a picture
 WIDEST = 60  # letters of a token in it
-
-
-class Refused(traitlets.TraitError, ValueError):
-    """A value that a trait cannot have: a `ValueError` to who set it, and all that came with it is taken back."""
 
 
 class Life(NamedTuple):
@@ -183,6 +180,8 @@ class TokenView(View):
     def __init__(
         self, tokenizer: Tokenizer, text: str, *, allowed_special: Allowed = "none", limit: int = 2000
     ) -> None:
+        if not isinstance(limit, Integral):
+            raise ValueError(f"limit is {limit!r}: give how many boxes may be shown, an integer from 1 on")
         check_view(tokenizer, limit)
         self.tokenizer, self.allowed_special, self.limit = tokenizer, allowed_special, limit
         self._known: dict[str, list[Life]] = {}

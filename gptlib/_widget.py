@@ -31,6 +31,11 @@ def static(name: str) -> str:
     return files("gptlib").joinpath("static", name).read_text(encoding="utf-8")
 
 
+def plain_text(text: str) -> str:
+    """A text that matplotlib draws as it is: a dollar begins no formula."""
+    return text.replace("$", r"\$")
+
+
 def style(name: str) -> str:
     """A widget's own style, stronger than common.css, which the next widget brings to the same page again."""
     return static(f"{name}.css").replace(f".gptlib-{name}", f".gptlib.gptlib-{name}")
@@ -54,8 +59,14 @@ class Picture:
         return []
 
     def to_png(self) -> bytes:
-        """The picture as PNG."""
-        return self._picture("png")
+        """The picture as PNG, of at most 256 colors: a notebook stores many."""
+        from PIL import Image
+
+        picture, out = Image.open(BytesIO(self._picture("png"))), BytesIO()
+        picture.convert("RGB").quantize(256, Image.Quantize.MEDIANCUT, dither=Image.Dither.NONE).save(
+            out, "PNG", optimize=True
+        )
+        return out.getvalue()
 
     def to_svg(self, path: str | Path | None = None) -> str | Path:
         """The picture as SVG, or, given a path, a file of it; the same picture gives the same text."""
@@ -75,13 +86,18 @@ class Picture:
             figure = Figure(figsize=self.size, layout="constrained")
             self.draw(figure)
             out = BytesIO()
-            figure.savefig(out, format=kind, dpi=100, metadata={"Date": None} if kind == "svg" else {"Software": None})
+            stamp = {"Date": None} if kind == "svg" else {"Software": None}  # which would differ each time
+            figure.savefig(out, format=kind, dpi=100, metadata=stamp, bbox_inches="tight", pad_inches=0.05)
         return out.getvalue()
 
     def _repr_mimebundle_(self, **kwargs: Any) -> tuple[dict[str, Any], dict[str, Any]]:
         given = super()._repr_mimebundle_(**kwargs)
         data, metadata = given if isinstance(given, tuple) else (given, {})
         return {**data, "image/png": base64.b64encode(self.to_png()).decode()}, metadata
+
+
+class Refused(traitlets.TraitError, ValueError):
+    """A value that a trait cannot have: a `ValueError` to who set it, and all that came with it is taken back."""
 
 
 class View(Picture, anywidget.AnyWidget):
@@ -150,11 +166,22 @@ class Beside(Picture, ipywidgets.HBox):
         return self._links
 
 
-def side_by_side(*views: View, link: Iterable[str] = ("layer", "head", "mode", "hover")) -> Beside:
-    """Widgets beside one another; the traits in `link` move together where both may have the same values."""
+def side_by_side(*views: View, link: Iterable[str] | None = None) -> Beside:
+    """Widgets beside one another; the traits in `link` move together where both may have the same values.
+
+    By default these are layer, head, mode and hover, as far as the widgets have them.
+    """
     if len(views) < 2 or not all(isinstance(view, View) for view in views):
         given = ", ".join(type(view).__name__ for view in views) or "nothing"
         raise ValueError(f"side_by_side was given {given}: give two or more widgets of gptlib")
+    if link is None:
+        return Beside(views, ("layer", "head", "mode", "hover"))
+    if isinstance(link, str):
+        raise ValueError(f"link is {link!r}: give a list of names, as in link=[{link!r}]")
+    link = list(link)
+    for name in link:
+        if not any(view.has_trait(name) for view in views):
+            raise ValueError(f"link names {name!r}, which none of the widgets has: give names of their traits")
     return Beside(views, link)
 
 

@@ -15,6 +15,7 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 
 from ._attention_view import AttentionView
+from ._checks_sampling import check_same_tokens
 from ._lens_view import LensView
 from ._loss_view import LossView
 from ._sampler_view import SamplerView
@@ -41,7 +42,10 @@ _all_ = [
 
 # %% ../notebooks/10_attention_maps.ipynb #a7402246
 def attention_maps(model: GPT, idx: Int[Tensor, "B T"]) -> Float[Tensor, "L B H T T"]:
-    """The attention weights of all layers and heads for some texts, as `record` sees them (10_attention_maps)."""
+    """The attention weights of all layers and heads for some texts, as `record` sees them (10_attention_maps).
+
+    `AttentionView` takes those of one text, `attention_maps(model, idx)[:, 0]`.
+    """
     with torch.no_grad(), evaluating(model), record(model) as seen:
         model(idx)
     return torch.stack([layer["weights"] for layer in seen])  # (L, B, H, T, T)
@@ -54,6 +58,7 @@ def look_score(
 
     No pair, lists of different lengths, or a position that the weights do not have is a ValueError.
     """
+    weights = torch.as_tensor(weights)
     if not len(queries) or len(queries) != len(keys):
         raise ValueError(f"there are {len(queries)} queries and {len(keys)} keys; give one key for each query")
     for name, places, size in (("query", queries, weights.size(-2)), ("key", keys, weights.size(-1))):
@@ -67,12 +72,15 @@ def look_score(
 def silence(model: GPT, heads: Iterable[tuple[int, int]]) -> Iterator[None]:
     """Inside the block these heads, each (layer, head), add nothing; afterwards all is as before (10_attention_maps).
 
-    What a head found is set to zero (Michel et al. 2019, section 2.2), which leaves the biases. A head that the model
+    What a head found is set to zero (Michel et al. 2019, section 2.3), which leaves the biases. A head that the model
     does not have is a ValueError.
     """
-    c, silent = model.config, [(layer, head) for layer, head in heads]
+    c, silent = model.config, list(heads)
     D = c.n_embd // c.n_head
-    for layer, head in silent:
+    for pair in silent:
+        if not isinstance(pair, Sequence) or len(pair) != 2:
+            raise ValueError(f"{pair!r} is no head; give pairs of layer and head, as in [(0, 1)]")
+        layer, head = pair
         if not (0 <= layer < c.n_layer and 0 <= head < c.n_head):
             way_out = f"layers go from 0 to {c.n_layer - 1}, heads from 0 to {c.n_head - 1}"
             raise ValueError(f"there is no head {head} in layer {layer}; {way_out}")
@@ -89,14 +97,14 @@ def silence(model: GPT, heads: Iterable[tuple[int, int]]) -> Iterator[None]:
         yield
 
 # %% ../notebooks/10_attention_maps.ipynb #ce1c2e86
-def induction_pairs(ids: Sequence[int]) -> tuple[list[int], list[int]]:
+def induction_pairs(ids: Sequence[int] | Int[Tensor, " T"]) -> tuple[list[int], list[int]]:
     """Queries whose token stood before, and the keys behind its latest earlier place (lesson 10_attention_maps).
 
     Where an induction head looks (Olsson et al. 2022): for `look_score`. Both are empty where no token comes back.
     """
     behind: dict[int, int] = {}
     queries, keys = [], []
-    for place, i in enumerate(ids):
+    for place, i in enumerate(map(int, ids)):
         if i in behind:
             queries.append(place)
             keys.append(behind[i])
@@ -124,6 +132,10 @@ def logit_lens(model: GPT, text: str, tokenizer: Tokenizer, *, top: int = 5) -> 
 
     `top` guesses are shown for a cell. An empty text is a ValueError, one longer than the context is cut to its end.
     """
+    if not (isinstance(model, GPT) and isinstance(text, str) and isinstance(tokenizer, Tokenizer)):
+        given = ", ".join(type(value).__name__ for value in (model, text, tokenizer))
+        raise ValueError(f"logit_lens was given {given}; give a GPT, a str and the model's tokenizer, in this order")
+    check_same_tokens(model, tokenizer)
     ids = prompt_ids(model, tokenizer, text)  # (1, T)
     logits = layer_logits(model, ids.to(next(model.parameters()).device))[:, 0]  # (N, T, V)
     return LensView(logits, ids[0].tolist(), tokenizer, top=top)
@@ -135,8 +147,8 @@ def prefix_difference(model: Callable[[Tensor], Tensor], idx: Int[Tensor, "B T"]
     Compares `model(idx[:, :t])` with the same positions of `model(idx)`, for every t below T. What a token leaks to an
     earlier one shows here, whatever the way. Fewer than two tokens are a ValueError.
     """
-    if idx.size(1) < 2:
-        raise ValueError(f"the ids have shape {tuple(idx.shape)}; give at least two tokens, so that one can follow")
+    if idx.dim() != 2 or idx.size(1) < 2:
+        raise ValueError(f"the ids have shape {tuple(idx.shape)}; give (texts, tokens), two tokens or more")
     quiet = evaluating(model) if isinstance(model, nn.Module) else nullcontext()
     with torch.no_grad(), quiet:
         whole = model(idx)  # (B, T, V)

@@ -3,6 +3,7 @@
 import math
 import re
 from collections.abc import Callable
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -45,14 +46,30 @@ GIVEN: list[tuple[Callable[[], Any], str]] = [
     ),
     (lambda: AttentionView([W[0], W[0][:2]]), "give layers with as many heads and tokens, or one of them"),
     (lambda: AttentionView([W[0, 0, 0]]), "weights of layer 0 have shape (4,): give (heads, T, S)"),
-    (lambda: AttentionView([None, None]), "weights are of type list, which holds no array of numbers: give a tensor"),
+    (lambda: AttentionView(None), "weights are of type NoneType, which holds no array of numbers: give a tensor"),
+    (lambda: AttentionView([[1.0], [0.5, 0.5]]), "weights are of type list, which holds no array of numbers: give a"),
+    (lambda: AttentionView(W.to("meta")), "weights are a tensor on meta, which holds no array of numbers: give a"),
+    (
+        lambda: AttentionView(GPT(MODEL.config).to("meta"), "abc", TOKENIZER),
+        "weights of layer 0 are a tensor on meta, which holds no array of numbers",
+    ),
+    (lambda: AttentionView((None, None)), "no layers were given: load a Hugging Face model with attn_implementation="),
+    (lambda: AttentionView(()), "no layers were given: load a Hugging Face model with attn_implementation='eager'"),
+    (
+        lambda: AttentionView(SimpleNamespace(attentions=())),
+        "weights are a SimpleNamespace: give its attentions, as in output.attentions",
+    ),
     (lambda: AttentionView("the cat"), "weights are of type str, which holds no array of numbers: give a tensor"),
     (lambda: AttentionView(W.to(torch.complex64)), "weights are complex numbers: give real ones"),
     (
         lambda: AttentionView(torch.zeros(2, 0, 0)),
         "weights have shape (2, 0, 0), which is empty: give at least one token",
     ),
-    (lambda: AttentionView([]), "weights have shape (0,), which is empty: give at least one token"),
+    (lambda: AttentionView([]), "no layers were given"),
+    (lambda: AttentionView(W, 5), "tokens is 5, which is no list: give a list"),
+    (lambda: AttentionView(W, list("abcd"), 7), "key_tokens is 7, which is no list: give a list"),
+    (lambda: AttentionView(W, heads=3), "heads is 3, which is no list: give a list"),
+    (lambda: AttentionView(torch.eye(3) - 2e-6), "weights hold -2e-06 at (0, 0, 0, 1): give what softmax gives"),
     (lambda: AttentionView([{}, {}]), "the record is empty: call the model inside `with record(model) as seen:`"),
     (lambda: AttentionView(W, list("abc")), "tokens holds 3 tokens, but the weights are for 4: give one for each"),
     (lambda: AttentionView(W, "abcd"), "tokens is one str, 'abcd': give a list with one text for each token"),
@@ -87,6 +104,10 @@ GIVEN: list[tuple[Callable[[], Any], str]] = [
         lambda: AttentionView(MODEL, "abc", TOKENIZER, q=V),
         "key_tokens, q or k were given with a model, which makes them",
     ),
+    (
+        lambda: AttentionView(MODEL, "abc", CharTokenizer.train("abcdef")),
+        "the tokenizer has 7 tokens and the model 4: give the model's own",
+    ),
     (lambda: AttentionView(MODEL, "", TOKENIZER), "the text is empty: give at least one token"),
     (lambda: AttentionView(MODEL, "abx", TOKENIZER), "the character 'x' is not in the vocabulary"),
     (lambda: AttentionView(MODEL, 3.5, TOKENIZER), "text is of type float, neither a str nor a row of integers"),
@@ -117,10 +138,21 @@ def test_what_cannot_be_shown_gets_one_sentence(make: Callable[[], Any], sentenc
 @pytest.mark.parametrize(("name", "value", "sentence"), SET)
 def test_what_cannot_be_set_gets_one_sentence_and_changes_nothing(name: str, value: Any, sentence: str) -> None:
     view = AttentionView(W, causal=False)
-    before = getattr(view, name)
-    with pytest.raises(ValueError, match=re.escape(sentence)):
-        setattr(view, name, value)
-    assert getattr(view, name) == before
+    before = view.get_state()
+
+    def together() -> None:
+        with view.hold_trait_notifications():
+            view.scale = "row"
+            setattr(view, name, value)
+
+    ways = [lambda: setattr(view, name, value), together]
+    if (name, value) != ("hover", 4):  # of a token that is gone the browser may speak
+        ways.append(lambda: view.set_state({name: value, "scale": "row"}))
+    for act in ways:
+        with pytest.raises(ValueError, match=re.escape(sentence)):
+            act()
+        assert view.get_state() == before
+        assert view.to_png()
     if name != "text":
         with pytest.raises(ValueError, match=re.escape(sentence)):
             AttentionView(W, **{name: value})

@@ -19,6 +19,7 @@ GOOD = {"step": 0, "train_loss": 1.0, "val_loss": 2.0}
     [
         ((0, 1.0), r"a record is of type tuple: give a mapping"),
         ({"step": 0, "loss": 1.0}, r"a record has only step, loss: it needs step, and train_loss or val_loss"),
+        ({}, r"a record has only nothing: it needs step"),
         ({"val_loss": 1.0}, r"a record has only val_loss: it needs step"),
         (GOOD | {"step": -1}, r"step is -1: give the number of updates made, an integer from 0 on"),
         (GOOD | {"step": 1.5}, r"step is 1.5: give the number"),
@@ -43,6 +44,7 @@ def test_a_record_that_is_none(record: Any, sentence: str) -> None:
     [
         ([7.5], r"lines is of type list: give names with levels"),
         ({"ln V": math.nan}, r"the level of 'ln V' is nan: give one finite number"),
+        ({"ln V": 1e308}, r"the level of 'ln V' is 1e\+308: give one finite number, not beyond 1e\+100"),
         ({"ln V": None}, r"the level of 'ln V' is None: give one finite number"),
         ({"ln V": "7"}, r"the level of 'ln V' is '7': give one number"),
     ],
@@ -74,6 +76,7 @@ def test_logs_that_are_none(tmp_path: Path) -> None:
         b"step,train_loss,val_loss\n",
         b"loss,step\n1.0,0\n",
         b"step,val_loss\nten,1.0\n",
+        b"step,val_loss\ninf,1.0\n",
         b"\xff\xfe\x00",
     ):
         log.write_bytes(content)

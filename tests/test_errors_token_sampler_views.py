@@ -29,7 +29,8 @@ SAMPLER_CALLS = [
     ((MODEL, BPE, "a"), "the tokenizer has 262 tokens and the model 5: give the model's own"),
     ((MODEL, CHARS, ""), "the prompt is empty; give at least one character to go on from"),
     ((MODEL, CHARS, "aX"), "the character 'X' is not in the vocabulary"),
-    ((MODEL, CHARS, 5), "the text is of type int: give a str"),
+    ((MODEL, CHARS, 5), "the prompt is of type int: give a str"),
+    ((MODEL, CHARS, None), "the prompt is of type NoneType: give a str"),
 ]
 SETTINGS = [
     ("temperature", -0.5, "temperature is -0.5; give 0 for the likeliest token always, or a number above 0"),
@@ -38,6 +39,22 @@ SETTINGS = [
     ("top_p", 0.0, r"top_p is 0.0; give the share of probability to keep, above 0 and at most 1"),
     ("top_p", 1.5, "top_p is 1.5; give"),
 ]
+
+
+KINDS = [
+    ("temperature", "a", "temperature is 'a': give a number$"),
+    ("temperature", None, "temperature is None: give a number$"),
+    ("top_k", 1.5, "top_k is 1.5: give an integer, or None to keep all$"),
+    ("top_p", "a", "top_p is 'a': give a number, or None to keep all$"),
+    ("seed", None, "seed is None: give an integer$"),
+    ("bars", "a", "bars is 'a': give an integer$"),
+]
+
+
+@pytest.mark.parametrize(("name", "value", "sentence"), KINDS)
+def test_an_option_that_is_no_number(name: str, value: Any, sentence: str) -> None:
+    with pytest.raises(ValueError, match=f"^{sentence}"):
+        SamplerView(MODEL, CHARS, "a", **{name: value})
 
 
 @pytest.mark.parametrize(("arguments", "sentence"), TOKEN_CALLS)
@@ -49,6 +66,9 @@ def test_a_call_of_token_view(arguments: tuple[Any, ...], sentence: str) -> None
 def test_limits_and_special_tokens_of_token_view() -> None:
     with pytest.raises(ValueError, match="limit is 0: give how many boxes may be shown, at least 1"):
         TokenView(CHARS, "a", limit=0)
+    for limit in ("x", None, 1.5):
+        with pytest.raises(ValueError, match=rf"^limit is {limit!r}: give how many boxes may be shown, an integer"):
+            TokenView(CHARS, "a", limit=limit)
     with pytest.raises(ValueError, match="'<x>' is no special token here: allow none, all or some of"):
         TokenView(CHARS, "a", allowed_special={"<x>"})
 

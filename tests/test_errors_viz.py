@@ -50,9 +50,18 @@ def test_a_head_that_the_model_does_not_have(place: tuple[int, int]) -> None:
 @pytest.mark.parametrize("T", [0, 1])
 def test_too_few_tokens_to_have_a_prefix(T: int) -> None:
     with pytest.raises(
-        ValueError, match=rf"^the ids have shape \(1, {T}\); give at least two tokens, so that one can "
+        ValueError, match=rf"^the ids have shape \(1, {T}\); give \(texts, tokens\), two tokens or more$"
     ):
         prefix_difference(MODEL, torch.zeros(1, T, dtype=torch.long))
+    with pytest.raises(ValueError, match=r"^the ids have shape \(5,\); "):
+        prefix_difference(MODEL, torch.zeros(5, dtype=torch.long))
+
+
+@pytest.mark.parametrize(("heads", "wrong"), [((0, 1), "0"), ([(0, 1), 3], "3"), ([(0, 1, 1)], r"\(0, 1, 1\)")])
+def test_heads_that_are_no_pairs(heads: Any, wrong: str) -> None:
+    sentence = rf"^{wrong} is no head; give pairs of layer and head, as in \[\(0, 1\)\]$"
+    with pytest.raises(ValueError, match=sentence), silence(MODEL, heads):
+        pass
 
 
 @pytest.mark.parametrize(
@@ -76,3 +85,11 @@ def test_a_lens_on_nothing() -> None:
         logit_lens(MODEL, "abcd", CHARS)
     with pytest.raises(ValueError, match=r"^top is 0: ask for at least 1 guess per cell$"):
         logit_lens(MODEL, "abc", CHARS, top=0)
+
+
+def test_a_lens_on_what_does_not_belong_together() -> None:
+    for given in ((CHARS, "abc", MODEL), (MODEL, CHARS, "abc"), (MODEL, None, CHARS), (None, "abc", CHARS)):
+        with pytest.raises(ValueError, match=r"^logit_lens was given \w+, \w+, \w+; give a GPT, a str and the "):
+            logit_lens(*given)
+    with pytest.raises(ValueError, match=r"^the tokenizer has 3 tokens and the model 5: give the model's own$"):
+        logit_lens(MODEL, "ab", CharTokenizer("ab"))

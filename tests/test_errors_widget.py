@@ -1,5 +1,7 @@
 """What `side_by_side` says to what it cannot show."""
 
+from typing import Any
+
 import pytest
 
 pytest.importorskip("anywidget")
@@ -18,3 +20,18 @@ def test_side_by_side_names_what_it_was_given(given: tuple, named: str) -> None:
     with pytest.raises(ValueError) as raised:
         side_by_side(*given)
     assert str(raised.value) == f"side_by_side was given {named}: give two or more widgets of gptlib"
+
+
+@pytest.mark.parametrize(
+    ("link", "sentence"),
+    [
+        ("alone", r"link is 'alone': give a list of names, as in link=\['alone'\]"),
+        (["nope"], "link names 'nope', which none of the widgets has: give names of their traits"),
+        (["alone", "layer"], "link names 'layer', which none"),
+        ([5], "link names 5, which none"),
+    ],
+)
+def test_names_that_link_nothing(link: Any, sentence: str) -> None:
+    with pytest.raises(ValueError, match=f"^{sentence}"):
+        side_by_side(Nothing(), Nothing(), link=link)
+    side_by_side(Nothing(), Nothing())  # the names that it has by itself are for those who have them

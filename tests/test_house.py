@@ -166,6 +166,8 @@ def test_the_ci_script_can_be_run_and_runs_what_the_readme_says() -> None:
     lines = script.read_text(encoding="utf-8").splitlines()
     assert "set -euo pipefail" in lines
     assert lines[-2:] == ["make test", "make test-long"]
+    assert "missing+=(chromium)" in script.read_text(encoding="utf-8")
+    assert any(line.startswith("export GPTLIB_BROWSER=required") for line in lines), "no browser must not go unnoticed"
     readme = (ROOT / "README.md").read_text(encoding="utf-8")
     assert "make lab" in readme and "make test" in readme
     commands = set(re.findall(r"\bmake ([a-z-]+)\b", " ".join(re.findall(r"```.*?```|`[^`]+`", readme, re.DOTALL))))
@@ -251,14 +253,16 @@ def test_the_built_package_holds_its_data_and_works_alone(tmp_path: Path) -> Non
     assert any(name.endswith("licenses/LICENSE") for name in names)
     code = (
         "import gptlib, gptlib.model, gptlib.corpora; from importlib.resources import files;"
-        "print(gptlib.__file__); print((files('gptlib.corpora') / 'tales.txt').is_file())"
+        "from gptlib.tokenizer import CharTokenizer; view = gptlib.TokenView(CharTokenizer('ab'), 'ab');"
+        "print(gptlib.__file__); print((files('gptlib.corpora') / 'tales.txt').is_file());"
+        "print('.gptlib-token' in view.to_html())"
     )
     environment = os.environ | {"PYTHONPATH": str(tmp_path / "unpacked"), "PYTHONSAFEPATH": "1"}
     command = [sys.executable, "-c", code]
     done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
-    place, found = done.stdout.splitlines()
-    assert Path(place).is_relative_to(tmp_path) and found == "True"
+    place, *found = done.stdout.splitlines()
+    assert Path(place).is_relative_to(tmp_path) and found == ["True", "True"]
 
 
 # ---- the checks at run time that conftest.py switches on

@@ -53,14 +53,32 @@ def test_the_next_token_is_the_one_after(seed: int, rows: int, places: int) -> N
     """For a shift that is missing or made twice, and a rank that counts from 0."""
     logits, ids = random_logits(seed, rows, places)
     view = LensView(logits, ids, TOKENIZER)
-    read = {"next_shares": "<f4", "next_ranks": "<i4", "right": "u1"}
+    read = {"next_shares": "<f4", "next_ranks": "<i4", "right": "<i4"}
     shares, ranks, right = (sent(view, name, dtype, rows, places - 1) for name, dtype in read.items())
     for row in range(rows):
         for place in range(places - 1):
             x, following = logits[row, place].tolist(), ids[place + 1]
             assert shares[row, place] == pytest.approx(math.exp(x[following]) / sum(map(math.exp, x)), rel=1e-5)
             assert ranks[row, place] == 1 + sum(other > x[following] for other in x)
-            assert right[row, place] == (max(x) == x[following])
+            better = sum(other > x[following] for other in x)
+            assert right[row, place] == (better if better < view.top else -1)
+
+
+def test_of_two_with_one_share_the_right_one_is_marked() -> None:
+    """A rank does not say which of two equally likely tokens is the one that comes next."""
+    view = LensView(torch.zeros(1, 2, V), [0, V - 1], TOKENIZER, top=V)
+    place = sent(view, "right", "<i4", 1, 1)[0, 0]
+    assert view.at(0, 0)[place][0] == view.tokens[1]
+    assert sent(view, "next_ranks", "<i4", 1, 1) == [[1]]
+
+
+def test_ranks_where_all_shares_are_zero() -> None:
+    """500 against 5 to 1: in float32 all shares but the first are 0, and the ranks are not all 2."""
+    logits = torch.arange(V, 0, -1).float().repeat(1, 2, 1)
+    logits[0, 0, 0] = 500.0
+    view = LensView(logits, [0, V - 1], TOKENIZER, top=V)
+    assert sent(view, "next_ranks", "<i4", 1, 1) == [[V]]
+    assert [token for token, _ in view.at(0, 0)] == [shown(i) for i in range(V)]
 
 
 def test_numbers_of_any_kind_and_size() -> None:

@@ -129,13 +129,13 @@ def test_a_named_run_is_gone_on_with_and_replaced() -> None:
     assert view.names == ["wide", "deep", "run 3", "run 4"]
 
 
-@pytest.mark.parametrize("value, word", [(math.nan, "not a number"), (math.inf, "infinite"), (-math.inf, "infinite")])
+@pytest.mark.parametrize("value, word", [(math.nan, "not a number"), (math.inf, "infinite"), (1e308, "1e+308")])
 def test_what_is_no_number_is_named(value: float, word: str) -> None:
     """The first one is named, with its run and its step; a run that is given anew without it is well again."""
     view = LossView()
     view(record(0))
     assert view.warning == ""
-    view(record(10, val_loss=torch.tensor(value)))
+    view(record(10, val_loss=torch.tensor(value, dtype=torch.float64)))
     view(record(20, value, value))
     assert view.warning == f"run 1: the validation loss is {word} at step 10"
     view.add("run 1", [record(0)])
@@ -157,6 +157,9 @@ def test_samples_go_with_their_points() -> None:
     view(record(0, sample="once"))
     view(record(1))
     assert rows(view) == [[0, 0, 2.0, 3.0, "once"], [0, 1, 2.0, 3.0]]
+    view(record(2, sample="half a pair \ud800"))  # no message and no picture could hold it
+    assert rows(view)[2][4] == "half a pair ?"
+    assert "half a pair ?" in view.to_svg()
 
 
 PLACES = st.lists(st.floats(0, 10), min_size=1, max_size=8)
@@ -202,10 +205,17 @@ def test_the_picture_shows_what_the_widget_shows() -> None:
 
 
 @pytest.mark.parametrize(
-    "records", [[], [record(0)], [record(0, math.nan, math.nan)], [record(0, sample="a $1 coin $")]]
+    "records",
+    [
+        [],
+        [record(0)],
+        [record(0, math.nan, math.nan)],
+        [record(0, sample="a $1 coin $")],
+        [record(0, 1e308, 1e18), record(1, -1e308)],
+    ],
 )
 def test_there_is_always_a_picture(records: list[dict[str, Any]]) -> None:
-    """No records, one, none that is a number, a text with dollars: never an error, and nothing is random in it."""
+    """No records, one, none that is a number, numbers that no axis reaches, a text with dollars: never an error."""
     view = LossView({"ln V": 7.5})
     for each in records:
         view(each)

@@ -169,3 +169,19 @@ def test_an_unknown_preset_gets_the_names(here: Path, capsys: pytest.CaptureFixt
     assert stop.value.code == 2
     err = capsys.readouterr().err
     assert "there is no preset 'fast'" in err and all(name in err for name in PRESETS)
+
+
+def test_a_blank_in_the_path_is_named_where_it_may_be_why_nothing_compiles(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A compiler was there, and the sentence asked for one."""
+
+    def refuse(*_: object) -> None:
+        raise RuntimeError("C++ compile error")
+
+    monkeypatch.setattr(torch, "compile", refuse)
+    for place, way_out in (
+        ("/a b/torch.py", "move the environment, since /a b/torch.py"),
+        ("/ab/torch.py", "install a"),
+    ):
+        monkeypatch.setattr(torch, "__file__", place)
+        with pytest.raises(ValueError, match=rf"\(C\+\+ compile error\): {way_out}"):
+            compiled(nn.Linear(1, 1), torch.device("cpu"))

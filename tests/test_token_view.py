@@ -135,6 +135,9 @@ def test_a_new_text_brings_new_tokens() -> None:
     view.text = "there and there"
     assert view.ids == BPE.encode("there and there") and view.step == len(view.parts["merges"])
     assert (view.hover, view.typed, view.problem) == (-1, "there and there", "")
+    short = TokenView(CHARS, "the cat")
+    short.hover, short.text = 6, "sat"
+    assert short.hover == -1 and short.ids == CHARS.encode("sat")
 
 
 def test_the_page_types_and_python_answers() -> None:

@@ -92,6 +92,7 @@ def test_induction_looks_behind_the_latest_earlier_place(text: list[int]) -> Non
     for query, key in zip(queries, keys, strict=True):
         assert 1 <= key <= query and text[key - 1] == text[query]
         assert text[query] not in text[key:query]
+    assert induction_pairs(torch.tensor(text, dtype=torch.long)) == (queries, keys)  # whose elements hash by identity
 
 
 # ---- cutting out
@@ -152,11 +153,14 @@ def test_afterwards_the_model_is_what_it_was(error: type[BaseException] | None) 
 
 
 def test_gradients_pass_the_heads_that_are_left() -> None:
+    """For a copy that autograd does not see: what lies before it would learn nothing."""
     model = make()
     with silence(model, [(1, 2)]):
         model(ids()).square().sum().backward()
-    columns = model.blocks[1].attention.out.weight.grad.view(16, 4, 4).abs().sum(dim=(0, 2))  # by heads
-    assert (columns > 0).tolist() == [True, True, False, True]
+    attention = model.blocks[1].attention
+    behind = attention.out.weight.grad.view(16, 4, 4).abs().sum(dim=(0, 2))  # (H,), the columns of each head
+    before = attention.qkv.weight.grad.view(3, 4, 4, 16).abs().sum(dim=(0, 2, 3))  # (H,), the rows of each head
+    assert (behind > 0).tolist() == (before > 0).tolist() == [True, True, False, True]
 
 
 # ---- the lens
@@ -226,6 +230,19 @@ def test_one_leak_anywhere_is_measured(query: int, ahead: int, size: float) -> N
 
     moved = prefix_difference(model, ids(B=1, T=8))
     assert moved == pytest.approx(size)
+
+
+@pytest.mark.parametrize("length", range(2, 7))
+def test_a_leak_at_one_length_only_is_found(length: int) -> None:
+    """As heads split by the wrong axis: what a token is depends on how many there are. All earlier places count."""
+
+    def model(idx: Tensor) -> Tensor:
+        logits = torch.zeros(*idx.shape, 3)
+        if idx.size(1) == length:
+            logits[:, 0, 2] = 1.5
+        return logits
+
+    assert prefix_difference(model, ids(B=1, T=6)) == 1.5
 
 
 def test_the_largest_move_counts_in_any_row_direction_and_place() -> None:

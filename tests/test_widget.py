@@ -91,7 +91,13 @@ def test_the_same_view_gives_the_same_picture(dial: type[View]) -> None:
 def test_a_picture_has_the_size_it_names(dial: type[View]) -> None:
     png = dial().to_png()
     assert png[:8] == b"\x89PNG\r\n\x1a\n"
-    assert [int.from_bytes(png[at : at + 4]) for at in (16, 20)] == [200, 100]
+    assert [int.from_bytes(png[at : at + 4]) for at in (16, 20)] == pytest.approx([200, 100], abs=20)
+
+
+def test_nothing_of_a_picture_is_cut_off(dial: type[View]) -> None:
+    """A heading wider than the figure was, and so were the highest names above a map."""
+    wide, narrow = (dial(label=text).to_png() for text in ("W" * 60, "W"))
+    assert int.from_bytes(wide[16:20]) > int.from_bytes(narrow[16:20]) + 100
 
 
 def test_a_letter_without_a_drawing_is_no_warning(dial: type[View], recwarn: pytest.WarningsRecorder) -> None:
@@ -184,7 +190,7 @@ def test_side_by_side_is_one_picture(dial: type[View]) -> None:
     assert both.size == (4.0, 1.0)
     data, _ = both._repr_mimebundle_()
     png = base64.b64decode(data["image/png"])
-    assert [int.from_bytes(png[at : at + 4]) for at in (16, 20)] == [400, 100]
+    assert [int.from_bytes(png[at : at + 4]) for at in (16, 20)] == pytest.approx([400, 100], abs=20)
     assert png != side_by_side(dial(hand=2), dial(hand=1)).to_png()
     assert data["text/plain"] == repr(both) and WIDGET in data
 

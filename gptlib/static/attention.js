@@ -1,8 +1,8 @@
 // Attention maps: lines between tokens, a map, all heads at once, and how one query finds its keys.
 
 const MODES = { lines: "Lines", heat: "Map", grid: "All heads", neuron: "Neuron" };
-const MOST_LINES = 1000; // the strongest ones: more would neither be readable nor quick to draw
-const MOST_THICK = 150; // the others are as thin as the screen can, which is quick
+const MOST_LINES = 800; // the strongest ones: more would neither be readable nor quick to draw
+const MOST_THICK = 80; // the others are as thin as the screen can, which is quick
 const FAINT = 10; // of 255: a line below is not drawn
 const HELP =
   "Arrow keys move the token, with Shift the key; Page Up and Page Down the layer, [ and ] the head. " +
@@ -23,7 +23,8 @@ function readMaps(model) {
   if (weights.length !== L * H * T * S || tokens.length !== T || keys.length !== S) return null;
   const one = rounded ? 255 : 1; // what stands for a weight of 1
   const of = (layer, head) => weights.subarray((layer * H + head) * T * S, (layer * H + head + 1) * T * S);
-  return { L, H, T, S, tokens, keys, crossed, one, of, vectors: readVectors(model, [L, H, T, S]), digits: rounded ? 2 : 3 };
+  const [causal, digits, vectors] = [model.get("causal"), rounded ? 2 : 3, readVectors(model, [L, H, T, S])];
+  return { L, H, T, S, tokens, keys, crossed, causal, one, digits, of, vectors };
 }
 
 /** q and k of one head, or null where they are not here. */
@@ -34,7 +35,8 @@ function readVectors(model, [L, H, T, S]) {
   const all = L * H * T * D;
   return (layer, head) => {
     const n = layer * H + head;
-    return { D, q: numbers.subarray(n * T * D, (n + 1) * T * D), k: numbers.subarray(all + n * S * D, all + (n + 1) * S * D) };
+    const q = numbers.subarray(n * T * D, (n + 1) * T * D);
+    return { D, q, k: numbers.subarray(all + n * S * D, all + (n + 1) * S * D) };
   };
 }
 
@@ -42,7 +44,8 @@ function readVectors(model, [L, H, T, S]) {
 function readLook(model, { L, H, T, S }) {
   const within = (name, size, other) => (model.get(name) >= 0 && model.get(name) < size ? model.get(name) : other);
   const head = within("head", H, -1);
-  const on = model.get("heads").filter((head) => head < H);
+  const known = model.get("heads").filter((head) => head < H);
+  const on = known.length ? known : [0];
   const mode = model.get("mode") === "neuron" && !model.get("head_size") ? "heat" : model.get("mode");
   return {
     layer: within("layer", L, 0),
@@ -169,8 +172,9 @@ function textStrip(view) {
 
 function showHover(view, queries, keys) {
   const { hover, key } = view.look;
-  const shares = (values) => (view.look.byRow ? values.map((value) => value / Math.max(...values, 1e-9)) : values);
-  const row = hover >= 0 ? shares(view.rowOf(hover)) : null;
+  const found = hover >= 0 ? view.rowOf(hover) : null;
+  const most = found && view.look.byRow ? Math.max(...found, 1e-9) : 1;
+  const row = found && found.map((value) => value / most);
   const column = hover < 0 && key >= 0 ? view.columnOf(key) : null;
   if (queries === keys) {
     queries.shade(row ?? column);
@@ -197,31 +201,32 @@ function linesScene(view) {
   node.append(queries.node, wires, keys.node);
   const height = Math.max(T, S) * row;
   const width = () => Math.max(120, Math.min(560, view.width() - 290));
-  let context;
   const colorOfHead = (head) => view.headColors[head % view.headColors.length];
 
+  let context;
+
   /** Draw lines, the strongest on top. */
-  function stroke(context, lines) {
+  function stroke(draw, lines) {
     const w = width();
     const thin = 1 / (devicePixelRatio || 1);
     lines.sort((a, b) => a.level - b.level);
     for (const [i, { head, t, s, level }] of lines.entries()) {
       const [from, to] = [(t + 0.5) * row, (s + 0.5) * row];
       const thick = level > 60 && i >= lines.length - MOST_THICK;
-      context.strokeStyle = colorOfHead(head);
-      context.globalAlpha = 0.08 + (0.92 * level) / 255;
-      context.lineWidth = thick ? 0.6 + (2.4 * level) / 255 : thin;
-      context.beginPath();
-      context.moveTo(0, from);
-      context.bezierCurveTo(w * 0.4, from, w * 0.6, to, w, to);
-      context.stroke();
+      draw.strokeStyle = colorOfHead(head);
+      draw.globalAlpha = 0.08 + (0.92 * level) / 255;
+      draw.lineWidth = thick ? 0.6 + (2.4 * level) / 255 : thin;
+      draw.beginPath();
+      draw.moveTo(0, from);
+      draw.bezierCurveTo(w * 0.4, from, w * 0.6, to, w, to);
+      draw.stroke();
     }
   }
 
   /** The lines of these queries and keys from `least` of 255 on, and no more than can be drawn. */
   function strongest(least, [firstQuery, endQuery], [firstKey, endKey]) {
     const { layer, on, byRow } = view.look;
-    const counts = new Uint32Array(257);
+    const counts = new Uint32Array(256);
     const levels = on.map((head) => {
       const weights = view.maps.of(layer, head);
       const scales = rowScales(weights, T, S, view.maps.one, byRow);
@@ -285,11 +290,11 @@ function heatScene(view) {
     cell = Math.max(3, Math.min(26, Math.floor(room), Math.floor(760 / T)));
   }
 
-  function label(draw, names, from, size) {
+  function label(draw, names, write) {
     const step = Math.ceil(12 / cell);
     draw.font = `${Math.max(11, Math.min(13, cell - 1))}px ui-monospace, monospace`;
     draw.textBaseline = "middle";
-    for (let i = 0; i < names.length; i += step) from(draw, i, short(names[i]));
+    for (let i = 0; i < names.length; i += step) write(draw, i, short(names[i]));
   }
   const short = (name) => (name.length > 14 ? `${name.slice(0, 13)}…` : name);
   const across = (draw, t, name) => {
@@ -309,8 +314,9 @@ function heatScene(view) {
   map.addEventListener("click", (event) => view.hold(cellAt(event)));
   function cellAt(event) {
     const box = base.getBoundingClientRect();
-    const t = Math.floor((event.clientY - box.top - top) / cell);
-    const s = Math.floor((event.clientX - box.left - left) / cell);
+    const zoom = box.width / base.offsetWidth || 1; // of the page around, as "zoom: 0.5" in its style
+    const t = Math.floor(((event.clientY - box.top) / zoom - top) / cell);
+    const s = Math.floor(((event.clientX - box.left) / zoom - left) / cell);
     return { hover: t >= 0 && t < T ? t : -1, key: s >= 0 && s < S ? s : -1 };
   }
 
@@ -398,9 +404,9 @@ function gridScene(view) {
     if (next) next.focus();
   });
 
-  /** At most 96 pixels a side; the largest of the weights that fall into one, so that no thin line is lost. */
+  /** No more pixels than are shown; the largest of the weights that fall into one, so that no thin line is lost. */
   function thumbnail(layer, head) {
-    const [width, height] = [Math.min(S, 96), Math.min(T, 96)];
+    const [width, height] = [Math.min(S, side), Math.min(T, side)];
     const weights = view.maps.of(layer, head);
     const scales = rowScales(weights, T, S, view.maps.one, view.look.byRow);
     const levels = new Uint8Array(width * height);
@@ -468,9 +474,10 @@ function neuronScene(view) {
   const { T, S, tokens, keys } = view.maps;
   const node = element("div");
   const strip = textStrip(view);
-  const canvas = element("canvas", "", "", { role: "img" });
-  node.append(strip.node, canvas);
   const ROW = 17;
+  const place = element("div", "", "", { style: `min-height:${(S + 4) * ROW}px` }); // so that the page keeps its height
+  const canvas = place.appendChild(element("canvas", "", "", { role: "img" }));
+  node.append(strip.node, place);
 
   return {
     node,
@@ -483,9 +490,8 @@ function neuronScene(view) {
       const t = hover >= 0 ? hover : T - 1;
       const { D, q, k } = view.maps.vectors(layer, head);
       const weights = view.maps.of(layer, head).subarray(t * S, (t + 1) * S);
-      let last = S - 1;
-      while (last > t && weights[last] === 0) last--;
-      const rows = last + 1;
+      const own = view.maps.causal ? t + S - T : S - 1; // the last key that it may see
+      const rows = Math.max(own, weights.findLastIndex((weight) => weight > 0)) + 1;
       const query = q.subarray(t * D, (t + 1) * D);
       const product = Float32Array.from({ length: rows * D }, (_, i) => query[i % D] * k[i]);
       const scores = Array.from({ length: rows }, (_, s) => sum(product.subarray(s * D, (s + 1) * D)) / Math.sqrt(D));
@@ -519,8 +525,9 @@ function neuronScene(view) {
       write(`of ${tokens[t]}`, at.k + 14, ROW / 2);
       strands(query, 1, at.k, ROW);
       const heading = 2.6 * ROW;
-      write("k of each key", at.k, heading, "soft");
-      write("q times k", at.product, heading, "soft");
+      const fits = (long, brief) => (context.measureText(long).width < strand + 12 ? long : brief);
+      write(fits("k of each key", "k"), at.k, heading, "soft");
+      write(fits("q times k", "q·k"), at.product, heading, "soft");
       write(`sum / √${D}`, at.score, heading, "soft");
       write("softmax", at.softmax, heading, "soft");
       strands(k.subarray(0, rows * D), rows, at.k, top);
@@ -542,7 +549,7 @@ function neuronScene(view) {
         context.fillRect(at.softmax + 36, y - 5, 90 * weight, 10);
         write(weight.toFixed(2), at.softmax + 30, y, weight < 0.005 ? "soft" : "ink", "right");
       }
-      if (rows < S) write(`${S - rows} later tokens are masked`, names, top + (rows + 0.6) * ROW, "soft");
+      if (rows < S) write(`${several(S - rows, "later token")} ${S - rows === 1 ? "is" : "are"} masked`, names, top + (rows + 0.6) * ROW, "soft");
       const best = scores.indexOf(Math.max(...scores));
       const found = `${keys[best]} (${best}), score ${scores[best].toFixed(2)}, softmax ${(weights[best] / view.maps.one).toFixed(2)}`;
       canvas.setAttribute("aria-label", `Layer ${layer}, head ${head}: of ${rows} keys, ${tokens[t]} (${t}) fits best to ${found}`);
@@ -603,9 +610,12 @@ function headChips(view) {
 /** What is wrong with the weights, each with a button that goes there. */
 function warningList(view) {
   const node = element("div", "warnings", "", { role: "status" });
+  let shown = "";
   return {
     node,
     show() {
+      if (shown === `${view.model.get("warnings")}`) return; // so that a button keeps the focus
+      shown = `${view.model.get("warnings")}`;
       const places = view.model.get("places");
       node.replaceChildren(
         ...view.model.get("warnings").map((sentence, n) => {
@@ -736,19 +746,28 @@ function inWords(view) {
     const listed = most.map(({ layer, head, weight }) => `layer ${layer}, head ${head} ${weight.toFixed(digits)}`);
     return `${tokens[hover]} (${hover}) → ${keys[key]} (${key}), most in: ${listed.join(" · ")}`;
   }
-  if (hover < 0 && key < 0) return `${view.title()}: point at a token to see where it looks.`;
+  if (hover < 0 && key < 0) {
+    const bare = view.look.mode === "lines" && !Number(view.root.dataset.lines);
+    const why = view.look.byRow ? "nothing to draw" : `all weaker than ${(FAINT / 255).toFixed(2)}: try "by row"`;
+    return `${view.title()}: ${bare ? `${why}, or ` : ""}point at a token to see where it looks.`;
+  }
   const [values, names] = hover >= 0 ? [view.rowOf(hover), keys] : [view.columnOf(key), tokens];
   const most = [...values.keys()].sort((a, b) => values[b] - values[a]).slice(0, 6);
   const listed = most.filter((i) => values[i] >= 0.005).map((i) => `${names[i]} ${values[i].toFixed(digits)}`);
+  const seen = values.reduce((n, value) => n + (value > 0), 0);
+  const small = seen ? `${several(seen, "token")}, ${seen === 1 ? "" : "each "}less than 0.01` : "nothing";
   const subject = hover >= 0 ? `${tokens[hover]} (${hover}) looks at` : `${keys[key]} (${key}) is seen by`;
   const pair = hover >= 0 && key >= 0 ? `${tokens[hover]} → ${keys[key]} ${values[key].toFixed(digits)}. ` : "";
-  return `${pair}${subject}: ${listed.join(" · ") || "nothing"}${view.held ? " (held)" : ""}`;
+  const mean = view.look.on.length > 1 ? `, mean of ${view.look.on.length} heads` : "";
+  return `${pair}${subject}${mean}: ${listed.join(" · ") || small}${view.held ? " (held)" : ""}`;
 }
 
 /** What a key does, or nothing. */
 function pressed(view, event) {
   const { L, H } = view.maps;
   const { layer, head, hover, key } = view.look;
+  const bracket = event.key === "[" || event.key === "]"; // which some keyboards have only with Alt
+  if (event.metaKey || ((event.ctrlKey || event.altKey) && !bracket)) return false;
   const step = { ArrowUp: -1, ArrowLeft: -1, ArrowDown: 1, ArrowRight: 1 }[event.key];
   const within = (value, size) => Math.max(0, Math.min(size - 1, value));
   if (step) {
@@ -757,7 +776,7 @@ function pressed(view, event) {
     else view.move({ hover: within(hover + step, view.maps.T), key: -1 });
   } else if (event.key === "PageUp" || event.key === "PageDown") {
     put(view.model, { layer: within(layer + (event.key === "PageUp" ? -1 : 1), L) });
-  } else if (event.key === "[" || event.key === "]") {
+  } else if (bracket) {
     put(view.model, { head: Math.max(-1, Math.min(H - 1, head + (event.key === "[" ? -1 : 1))) });
   } else if (event.key === "Escape") {
     view.letGo();
@@ -806,7 +825,6 @@ function render({ model, el }) {
       scene = SCENES[mode](view);
       stage.replaceChildren(scene.node);
       stale.add("paint");
-      warnings.show();
     }
     if (stale.has("paint")) {
       scene.paint();
@@ -826,6 +844,7 @@ function render({ model, el }) {
     heads.select.value = mode === "neuron" ? on[0] : head;
     chips.show(on);
     text.show();
+    warnings.show();
     error.textContent = model.get("error");
     const known = model.get("head_size") > 0;
     modes.buttons.neuron.disabled = !known;

@@ -75,6 +75,24 @@ function fill(el, parts) {
   return el;
 }
 
+/** A number to be read, as in "1,200". */
+const grouped = (n) => n.toLocaleString("en");
+
+/** A probability to be read. */
+const percent = (p) => (p === 0 || p >= 0.001 ? `${(100 * p).toFixed(1)} %` : "< 0.1 %");
+
+/** A number with its noun, as in "1 token" and "1,200 tokens". */
+const several = (n, noun) => `${grouped(n)} ${noun}${n === 1 ? "" : "s"}`;
+
+/** Bytes that came as "c3a9", to be read: "C3 A9". */
+const hex = (bytes) => bytes.toUpperCase().replace(/..(?=.)/g, "$& ");
+
+/** Break the line as often as a token does, given its bytes; of several empty lines one is enough. */
+function breakLines(el, bytes) {
+  const ends = bytes.match(/../g).filter((byte) => byte === "0a").length;
+  for (let i = 0; i < Math.min(ends, 2); i += 1) el.append(element("br"));
+}
+
 /** A box to type in: Python gets it as `typed`, says what is wrong with it in `problem`, and counts its answers. */
 function typingBox(model, root, label, rows = 2) {
   const frame = root.appendChild(element("label", "typing"));

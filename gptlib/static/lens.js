@@ -4,18 +4,13 @@ const COLORS = [
   ["rank", "the rank of the token that comes next"],
 ];
 
-function percent(share) {
-  if (share < 0.00005) return "< 0.01 %";
-  return `${(100 * share).toFixed(share < 0.0005 ? 2 : share < 0.0995 ? 1 : 0)} %`;
-}
-
 /** The table in typed arrays, and functions that read a cell. */
 function read(model) {
   const floats = (name) => new Float32Array(bytesOf(model.get(name)).buffer);
   const ints = (name) => new Int32Array(bytesOf(model.get(name)).buffer);
   const tokens = model.get("tokens"), rows = model.get("rows"), top = model.get("top"), limit = model.get("limit");
   const vocabulary = model.get("vocabulary"), guesses = ints("guesses"), shares = floats("shares");
-  const nextShares = floats("next_shares"), nextRanks = ints("next_ranks"), right = bytesOf(model.get("right"));
+  const nextShares = floats("next_shares"), nextRanks = ints("next_ranks"), right = ints("right");
   const places = tokens.length;
   function cell(row, place) {
     const start = (row * places + place) * top, at = row * (places - 1) + place;
@@ -24,7 +19,7 @@ function read(model) {
     return {
       guesses: Array.from({ length: top }, (_, k) => guess(k)),
       first: guess(0),
-      right: known && right[at] === 1,
+      right: known ? right[at] : -1, // which guess is what comes next
       next: known ? { token: tokens[place + 1], share: nextShares[at], rank: nextRanks[at] } : null,
     };
   }
@@ -36,7 +31,7 @@ function strength({ first, next }, color, limit) {
   if (color === "guess") return [percent(first.share), first.share];
   if (!next) return ["", 0];
   if (color === "next") return [percent(next.share), next.share];
-  return [`rank ${next.rank.toLocaleString("en-US")}`, 1 - Math.log(next.rank) / Math.log(Math.max(limit, 2))];
+  return [`rank ${grouped(next.rank)}`, 1 - Math.log(next.rank) / Math.log(Math.max(limit, 2))];
 }
 
 /** A line with a name, a bar and a number. */
@@ -107,9 +102,9 @@ function render({ model, el }) {
     select.value = color;
     cells.forEach((line, row) => line.forEach((td, place) => {
       const cell = data.cell(row, place), [text, share] = strength(cell, color, data.limit);
-      td.className = cell.right ? "right" : "";
+      td.className = cell.right === 0 ? "right" : "";
       td.style.setProperty("--share", `${(100 * share).toFixed(1)}%`);
-      td.lastChild.textContent = (cell.right ? "✓ " : "") + text;
+      td.lastChild.textContent = (cell.right === 0 ? "✓ " : "") + text;
     }));
     root.dataset.color = color;
     root.dataset.draws = ++draws;
@@ -132,12 +127,12 @@ function render({ model, el }) {
     }
     cells[row][place].classList.add("on");
     heads[place].classList.add("on");
-    const { guesses, next } = data.cell(row, place);
+    const { guesses, right, next } = data.cell(row, place);
     const left = element("div"), what = element("p");
     what.append(`${data.rows[row]}, place ${place}: after `, element("span", "token", data.tokens[place]), " would come");
     left.append(what);
     guesses.forEach(({ token, share }, k) => {
-      left.append(barOf(token, share, percent(share), next?.rank === k + 1 ? "right" : ""));
+      left.append(barOf(token, share, percent(share), k === right ? "right" : ""));
     });
     inside.replaceChildren(left);
     if (!next) return;
@@ -146,7 +141,7 @@ function render({ model, el }) {
     side.append(said);
     data.rows.forEach((name, n) => {
       const { share, rank } = data.cell(n, place).next;
-      const text = `${percent(share)}, rank ${rank.toLocaleString("en-US")}`;
+      const text = `${percent(share)}, rank ${grouped(rank)}`;
       side.append(barOf(name, share, text, n === row ? "on" : ""));
     });
     inside.append(side);

@@ -1,5 +1,6 @@
 const SVG = "http://www.w3.org/2000/svg";
-const WIDTH = 760, HEIGHT = 330, LEFT = 48, TOP = 16, BOTTOM = 42;
+const HEIGHT = 330, LEFT = 48, TOP = 16, BOTTOM = 42;
+const HUGE = 1e100; // a loss beyond it is marked as one that is no number: no axis reaches so far
 const LOSSES = [["train", "training", 1.3], ["val", "validation", 2.6]]; // key, what it is called, width of the line
 
 function shape(tag, className, attributes = {}, text = "") {
@@ -10,8 +11,11 @@ function shape(tag, className, attributes = {}, text = "") {
   return made;
 }
 
-const say = (value) => (value === null ? "" : Number.isFinite(value) ? value.toFixed(value < 10 ? 3 : 1) : String(value));
-const grouped = (n) => n.toLocaleString("en-US");
+const drawable = (value) => Math.abs(value) <= HUGE;
+function say(value) {
+  if (value === null || !Number.isFinite(value)) return value === null ? "" : String(value);
+  return Math.abs(value) < 1e6 ? value.toFixed(value < 10 ? 3 : 1) : value.toExponential(3).replace("+", "");
+}
 
 /** The runs with their points: numbers that JSON cannot hold come as words. */
 function readRuns(model) {
@@ -29,8 +33,8 @@ function readRuns(model) {
 function roundTicks(low, high, about) {
   const raw = (high - low) / about, power = 10 ** Math.floor(Math.log10(raw));
   const step = [1, 2, 5, 10].map((n) => n * power).find((n) => n >= raw);
-  const ticks = [];
-  for (let n = Math.ceil(low / step - 1e-9); n * step <= high + 1e-9 * step; n++) ticks.push(n * step);
+  const ticks = []; // plus 0, since Math.ceil may give -0, and that would be written so
+  for (let n = Math.ceil(low / step - 1e-9) + 0; n * step <= high + 1e-9 * step; n++) ticks.push(n * step);
   return { ticks, digits: Math.max(0, -Math.floor(Math.log10(step) + 1e-9)) };
 }
 
@@ -45,14 +49,16 @@ function spread(places, gap, low, high) {
   return moved;
 }
 
+const nameOf = ({ name, level }) => `${name} ${level.toFixed(2)}`;
+
 /** What the picture has and where: the points from the first step on, the levels, the two scales. */
-function layOut(model) {
+function layOut(model, width) {
   const first = model.get("first"), log = model.get("log_steps");
   const runs = readRuns(model);
   for (const run of runs) run.shown = run.on ? run.points.filter((point) => point.step >= first) : [];
   const steps = [...new Set(runs.flatMap((run) => run.shown.map((point) => point.step)))].sort((a, b) => a - b);
   const values = runs.flatMap((run) => run.shown.flatMap((point) => [point.train, point.val]));
-  const known = values.filter((value) => value !== null && Number.isFinite(value));
+  const known = values.filter((value) => value !== null && drawable(value));
   const levels = Object.entries(model.get("lines")).map(([name, level]) => ({ name, level }));
   const tight = first > 0 && known.length > 0; // a part of the curve is looked at: far levels do not squeeze it
   const [bottom, top] = tight ? [Math.min(...known), Math.max(...known)] : [-Infinity, Infinity];
@@ -60,22 +66,25 @@ function layOut(model) {
   const near = levels.filter(({ level }) => level >= bottom - around && level <= top + around);
   const all = [...known, ...near.map(({ level }) => level)];
   let low = all.length ? Math.min(...all) : 0, high = all.length ? Math.max(...all) : 1;
-  const margin = 0.05 * (high - low || 1);
+  const apart = high - low > 1e-9 * Math.abs(high); // or no number between them can be told from both
+  const margin = 0.05 * (apart ? high - low : Math.abs(high) || 1);
   [low, high] = [low - margin, high + margin];
-  const right = levels.length ? WIDTH - 160 : WIDTH - 20;
+  const longest = Math.max(0, ...levels.map((level) => nameOf(level).length)); // at the right, some 7 pixels a letter
+  const right = width - (longest ? Math.min(160, 24 + 7 * longest) : 20);
   const scaled = (step) => (log ? Math.log10(1 + step) : step);
   const start = scaled(steps[0] ?? 0), end = scaled(steps.at(-1) ?? 1), span = end - start || 1;
   const x = (step) => LEFT + 8 + ((scaled(step) - start) / span) * (right - LEFT - 16);
   const y = (value) => HEIGHT - BOTTOM - ((value - low) / (high - low)) * (HEIGHT - BOTTOM - TOP);
-  return { runs, steps, levels, near, low, high, right, log, x, y, far: levels.filter((level) => !near.includes(level)) };
+  const far = levels.filter((level) => !near.includes(level));
+  return { width, runs, steps, near, far, low, high, right, log, x, y };
 }
 
 /** Ticks for the steps, far enough from one another to be read. */
-function stepTicks({ steps, log, x }) {
+function stepTicks({ steps, log, x, right }) {
   if (!steps.length) return [];
   const low = steps[0], high = steps.at(-1);
   if (low === high) return [low];
-  if (!log) return roundTicks(low, high, 6).ticks.filter(Number.isInteger);
+  if (!log) return roundTicks(low, high, Math.max(1, Math.min(6, (right - LEFT) / 80))).ticks.filter(Number.isInteger);
   const powers = [0];
   for (let power = 1; power <= high; power *= 10) powers.push(power, 2 * power, 5 * power);
   const kept = [];
@@ -86,10 +95,12 @@ function stepTicks({ steps, log, x }) {
 
 function drawAxes(svg, plan) {
   const { low, high, right, y, x } = plan;
-  const { ticks, digits } = roundTicks(low, high, 6);
+  const { ticks, digits } = roundTicks(low, high, 9);
+  const short = digits < 5 && Math.max(-low, high) < 1e5;
+  const said = (tick) => (short ? tick.toFixed(digits) : tick.toExponential(1).replace("+", ""));
   for (const tick of ticks) {
     svg.append(shape("line", "grid", { x1: LEFT, x2: right, y1: y(tick), y2: y(tick) }));
-    svg.append(shape("text", "", { x: LEFT - 6, y: y(tick) + 4, "text-anchor": "end" }, tick.toFixed(digits)));
+    svg.append(shape("text", "", { x: LEFT - 6, y: y(tick) + 4, "text-anchor": "end" }, said(tick)));
   }
   const floor = HEIGHT - BOTTOM;
   svg.append(shape("line", "axis", { x1: LEFT, x2: right, y1: floor, y2: floor }));
@@ -101,20 +112,19 @@ function drawAxes(svg, plan) {
   const scale = plan.log ? "updates, on a logarithmic scale" : "updates";
   svg.append(shape("text", "", { x: middle, y: HEIGHT - 6, "text-anchor": "middle" }, scale));
   const turn = `translate(11 ${(TOP + floor) / 2}) rotate(-90)`;
-  svg.append(shape("text", "", { transform: turn, "text-anchor": "middle" }, "loss, nats per token"));
+  if (short) // the long numbers leave no room for it
+    svg.append(shape("text", "", { transform: turn, "text-anchor": "middle" }, "loss, nats per token"));
 }
 
-function drawLevels(svg, { near, far, right, y, high }) {
+function drawLevels(svg, { near, right, y }) {
   const places = spread(near.map(({ level }) => y(level)), 16, TOP, HEIGHT - BOTTOM);
-  near.forEach(({ name, level }, i) => {
+  near.forEach((line, i) => {
+    const { name, level } = line;
     svg.append(shape("line", "level", { x1: LEFT, x2: right, y1: y(level), y2: y(level) }));
     svg.append(shape("path", "leader", { d: `M${right} ${y(level)}L${right + 12} ${places[i]}` }));
     const label = { x: right + 16, y: places[i] + 4, "data-level": name };
-    svg.append(shape("text", "level-name", label, `${name} ${level.toFixed(2)}`));
+    svg.append(shape("text", "level-name", label, nameOf(line)));
   });
-  if (!far.length) return;
-  const names = far.map(({ name, level }) => `${name} ${level.toFixed(2)} ${level > high ? "↑" : "↓"}`);
-  svg.append(shape("text", "far", { x: right, y: 11, "text-anchor": "end" }, `out of the picture: ${names.join(", ")}`));
 }
 
 function drawCurves(svg, { runs, x, y }) {
@@ -125,7 +135,7 @@ function drawCurves(svg, { runs, x, y }) {
       for (const point of run.shown) {
         const value = point[key];
         if (value === null) continue; // this record says nothing about it
-        if (Number.isFinite(value)) {
+        if (drawable(value)) {
           path += `${on ? "L" : "M"}${x(point.step).toFixed(1)} ${y(value).toFixed(1)}`;
           if (run.shown.length < 200)
             group.append(shape("circle", "dot", { cx: x(point.step), cy: y(value), r: width }));
@@ -133,7 +143,7 @@ function drawCurves(svg, { runs, x, y }) {
           const at = x(point.step), mark = `M${at - 4} ${TOP - 4}l8 8m0 -8l-8 8`;
           group.append(shape("path", "broken", { d: mark }));
         }
-        on = Number.isFinite(value);
+        on = drawable(value);
       }
       if (path) group.append(shape("path", "curve", { d: path, "stroke-width": width }));
     }
@@ -161,11 +171,12 @@ function render({ model, el }) {
   const key = element("span", "note", "thin: training, thick: validation");
   bar.append(logLabel, fromLabel, key);
   const plot = element("div", "plot", "", { tabindex: 0, role: "slider", "aria-label": "step", "aria-valuemin": 0 });
-  const svg = plot.appendChild(shape("svg", "", { viewBox: `0 0 ${WIDTH} ${HEIGHT}`, "aria-hidden": "true" }));
+  const svg = plot.appendChild(shape("svg", "", { "aria-hidden": "true" }));
+  const far = element("div", "note far");
   const warning = element("div", "warning"), table = element("table");
   const sample = element("div", "sample"), sampleStep = element("b"), sampleText = element("span");
   sample.append(sampleStep, sampleText);
-  root.append(heading, runButtons, bar, plot, warning, table, sample);
+  root.append(heading, runButtons, bar, plot, far, warning, table, sample);
   el.append(root);
 
   let plan, marks, asked = 0, draws = 0;
@@ -200,7 +211,8 @@ function render({ model, el }) {
 
   function draw() {
     asked = 0;
-    plan = layOut(model);
+    plan = layOut(model, plot.clientWidth || 760);
+    svg.setAttribute("viewBox", `0 0 ${plan.width} ${HEIGHT}`); // so that a letter is as large in a narrow cell
     svg.replaceChildren();
     drawAxes(svg, plan);
     drawLevels(svg, plan);
@@ -214,6 +226,9 @@ function render({ model, el }) {
     marks = svg.appendChild(shape("g", "marks"));
     heading.textContent = model.get("title");
     heading.hidden = !model.get("title");
+    far.hidden = !plan.far.length;
+    const names = plan.far.map((line) => `${nameOf(line)} ${line.level > plan.high ? "↑" : "↓"}`);
+    far.textContent = `out of the picture: ${names.join(", ")}`;
     warning.textContent = model.get("warning");
     warning.hidden = !model.get("warning");
     drawRunButtons();
@@ -247,7 +262,7 @@ function render({ model, el }) {
       rows.push(row);
       if (on)
         for (const [key] of LOSSES)
-          if (Number.isFinite(point[key]) && point[key] !== null)
+          if (drawable(point[key]) && point[key] !== null)
             marks.append(shape("circle", "ring", { cx: x(point.step), cy: y(point[key]), r: 5 }));
       const written = run.shown.filter((point) => point.sample && point.step <= step).at(-1);
       if (written && (!said || written.step >= said.step)) said = { ...written, run };
@@ -277,7 +292,7 @@ function render({ model, el }) {
   const hoverAt = (step) => { if (step !== model.get("hover")) put(model, { hover: step }); };
   function onMove(event) {
     if (!plan.steps.length) return;
-    const box = svg.getBoundingClientRect(), at = ((event.clientX - box.left) / box.width) * WIDTH;
+    const box = svg.getBoundingClientRect(), at = ((event.clientX - box.left) / box.width) * plan.width;
     const apart = (step) => Math.abs(plan.x(step) - at);
     hoverAt(plan.steps.reduce((a, b) => (apart(b) < apart(a) ? b : a)));
   }
@@ -297,6 +312,8 @@ function render({ model, el }) {
   log.addEventListener("change", () => put(model, { log_steps: log.checked }));
 
   draw();
+  const resized = new ResizeObserver(() => plot.clientWidth && plot.clientWidth !== plan.width && later());
+  resized.observe(plot);
   const ends = [
     onChange(model, ["past", "recent", "names", "lines", "title", "warning", "first", "log_steps", "hidden"], later),
     onChange(model, ["hover"], () => drawHover()),
@@ -304,6 +321,7 @@ function render({ model, el }) {
   root.dataset.ready = "1";
   return () => {
     clearTimeout(asked);
+    resized.disconnect();
     for (const end of ends) end();
     root.remove();
   };

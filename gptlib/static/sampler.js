@@ -3,12 +3,8 @@
 const KS = [1, 2, 3, 4, 5, 6, 8, 10, 12, 15, 20, 25, 30, 40, 50, 75, 100, 150, 200, 300, 500, 750, 1000, 2000, 5000];
 const LIKELY = [0.01, 0.05, 0.2, 0.5]; // where the color of a taken token changes
 
-const percent = (p) => (p === 0 || p >= 0.001 ? `${(100 * p).toFixed(1)} %` : "< 0.1 %");
 const bits = (p) => (p > 0 ? `${(-Math.log2(p)).toFixed(1)} bits` : "more bits than can be said");
-const several = (n, noun) => `${n.toLocaleString("en")} ${noun}${n === 1 ? "" : "s"}`;
 const warmth = (p) => `p${LIKELY.filter((edge) => p >= edge).length}`;
-const hex = (bytes) => bytes.toUpperCase().replace(/..(?=.)/g, "$& ");
-const lineEnds = (bytes) => bytes.match(/../g).filter((byte) => byte === "0a").length;
 
 /** The sliders: where the knob of each stands for a value, what value a place stands for, and how it is said. */
 function sliders(ks) {
@@ -65,9 +61,9 @@ function render({ model, el }) {
   let active = 0; // the bar that Tab leads to
   let pending = false;
 
-  /** Ask Python to do something to the path; until it has, nothing else is asked. */
+  /** Ask Python to do something to the path that is shown; of two fast clicks it does the first. */
   function ask(what, ...rest) {
-    if (alone || root.dataset.asking) return;
+    if (alone) return;
     root.dataset.asking = "1";
     model.send({ do: what, with: rest, after: model.get("path").length });
   }
@@ -121,7 +117,7 @@ function render({ model, el }) {
       if (alone) chip.setAttribute("aria-disabled", "true");
       chip.addEventListener("click", () => ask("keep", index + 1));
       path.append(chip);
-      for (let i = 0; i < Math.min(lineEnds(bytes), 2); i += 1) path.append(element("br"));
+      breakLines(path, bytes);
     });
     if (focused >= 0) path.children[Math.min(focused, path.children.length - 1)].focus();
   }

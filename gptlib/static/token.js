@@ -1,10 +1,6 @@
 // The tokens of a text and the merges that made them: `parts.pieces` holds every token that was ever there, each with
 // the step that makes it and the one that uses it up.
 
-const number = (n) => n.toLocaleString("en");
-const several = (n, noun) => `${number(n)} ${noun}${n === 1 ? "" : "s"}`;
-const hex = (bytes) => bytes.toUpperCase().replace(/..(?=.)/g, "$& ");
-
 /** Where a token holds part of a character, in words; "" if it holds whole ones. */
 function broken(wide, start, end) {
   for (const [begin, size, shown] of wide) {
@@ -61,8 +57,7 @@ function render({ model, el }) {
     box.replaceChildren();
     made.forEach((token, index) => {
       box.append(token);
-      const lineEnds = kinds[row[index][1]][2].match(/../g).filter((byte) => byte === "0a").length;
-      for (let i = 0; i < Math.min(lineEnds, 2); i += 1) box.append(element("br"));
+      breakLines(box, kinds[row[index][1]][2]);
     });
     box.classList.toggle("settled", step === last);
     box.hidden = !made.length;
@@ -81,7 +76,7 @@ function render({ model, el }) {
     slider.disabled = play.disabled = !merges.length;
     const first = merges[step - 1];
     const n = step === merges.length ? all : step ? first[0] + 1 : 0;
-    learned.textContent = `${number(n)} of ${number(all)}`;
+    learned.textContent = `${grouped(n)} of ${grouped(all)}`;
     merge.textContent = !step
       ? "no merge yet: every byte is a token"
       : `merge ${first[0]}: “${first[1]}” + “${first[2]}”, in ${several(first[3], "place")}` +

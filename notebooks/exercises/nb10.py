@@ -38,7 +38,7 @@ def prefix_difference(model: Callable[[Tensor], Tensor], idx: Tensor) -> float:
 
 
 def prefix_inputs(rng: random.Random) -> tuple[Callable[[Tensor], Tensor], Tensor]:
-    """Models that mix the tokens of a text: honest ones, some that see one token too far, some with a single leak."""
+    """Models that mix tokens: honest, or seeing one too far, or with a single leak, or odd at one length of text."""
     B, T, V = rng.randint(1, 3), rng.randint(2, 7), rng.randint(2, 5)
     generator = torch.Generator().manual_seed(rng.getrandbits(32))
     table = torch.randn(V, V, generator=generator)  # (V, V)
@@ -47,9 +47,13 @@ def prefix_inputs(rng: random.Random) -> tuple[Callable[[Tensor], Tensor], Tenso
         query = rng.randrange(T - 1)
         mix[query, rng.randrange(query + 1, T)] = 3.0
 
+    odd = rng.choice([0, rng.randint(2, T)])
+
     def model(idx: Tensor) -> Tensor:
         length = idx.size(1)
-        return mix[:length, :length] @ table[idx]  # (B, T, V)
+        logits = mix[:length, :length] @ table[idx]  # (B, T, V)
+        logits[:, 0] += 2.0 * (length == odd)
+        return logits
 
     return model, torch.randint(0, V, (B, T), generator=generator)
 

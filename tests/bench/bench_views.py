@@ -7,6 +7,7 @@ runs from the event's own time stamp to the first task after the frame in which 
 the same run where it can be imported (its views need a network, so only what it makes is measured, not what it draws).
 """
 
+import os
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -23,7 +24,7 @@ from torch import Tensor
 
 from gptlib._attention_view import AttentionView
 
-SIZES = [(12, 12, 128)]
+SIZES = [(12, 12, 128), (12, 12, 256)]
 LIMITS = {"hover": 20, "layer": 60}  # milliseconds, at 128 tokens
 ARGS = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run"]
 WATCH = """(kind) => {
@@ -87,6 +88,7 @@ def measured(page: Any, kind: str, inputs: list[Callable[[], None]]) -> dict[str
 def hovers(page: Any, mode: str, rounds: int) -> dict[str, float]:
     """The mouse goes from token to token, or from cell to cell of the map."""
     if mode == "heat":
+        page.locator(".map").evaluate("(el) => el.scrollIntoView()")
         box = page.locator(".map canvas").first.bounding_box()
         places = [(box["x"] + 120 + 9 * n, box["y"] + 140 + 9 * n) for n in range(rounds + 1)]
     else:
@@ -141,7 +143,8 @@ def bertviz_sizes(weights: Tensor) -> dict[str, float] | None:
 
 def main() -> None:
     rounds = int(option(sys.argv, "--rounds", "40"))
-    result: dict[str, Any] = {"rounds": rounds, "limits_ms": LIMITS}
+    load = round(os.getloadavg()[0], 1)  # of other work on this machine, which makes every frame late
+    result: dict[str, Any] = {"rounds": rounds, "limits_ms": LIMITS, "load_before": load}
     for L, H, T in SIZES:
         weights = random_weights(L, H, T)
         result[f"{L}x{H}x{T}"] = {

@@ -103,7 +103,7 @@ class Lab:
         command += [f"--ServerApp.root_dir={self.notebooks}", "--LabApp.expose_app_in_browser=True"]
         command += ["--LabApp.extension_manager=readonly"]
         self.log = home / "lab.log"
-        environment = os.environ | {name: str(home / name) for name in names}
+        environment = os.environ | {name: str(home / name) for name in names} | {"OMP_NUM_THREADS": "1"}
         with self.log.open("wb") as log:
             self.process = subprocess.Popen(command, env=environment, stdout=log, stderr=log, stdin=subprocess.DEVNULL)
 
@@ -160,7 +160,7 @@ class Notebook:
         ours = re.escape(lab.url.removeprefix("http"))
         self.context.route(re.compile(rf"^(?!http{ours}/|data:|blob:)"), self._refuse)
         page.on("websocket", lambda made: self._listen(made, rf"ws{ours}/"))
-        page.on("pageerror", lambda error: self.wrong.append(str(error)))
+        page.on("pageerror", lambda error: self.wrong.append(error.stack or str(error)))
         page.on("console", lambda said: self.wrong.append(said.text) if said.type == "error" else None)
         page.goto(f"{lab.url}/doc/tree/{name}?token={lab.token}&reset")
         self.wait_for_kernel()
@@ -191,8 +191,8 @@ class Notebook:
             }"""
         )
 
-    def command(self, name: str, wait: bool = True, **arguments: Any) -> None:
-        """Run a command of JupyterLab, by default to its end."""
+    def command(self, name: str, seconds: float = SECONDS, **arguments: Any) -> None:
+        """Run a command of JupyterLab to its end."""
         self.page.evaluate(
             """([name, given]) => {
                 window.ended = null;
@@ -201,13 +201,19 @@ class Notebook:
             }""",
             [name, arguments],
         )
-        if wait:
-            self.page.wait_for_function("window.ended !== null")
-            assert self.page.evaluate("window.ended") == "well"
+        self.page.wait_for_function("window.ended !== null", timeout=1000 * seconds)
+        assert self.page.evaluate("window.ended") == "well"
 
-    def run_all(self) -> None:
-        self.command("notebook:run-all-cells")
+    def run_all(self, seconds: float = SECONDS) -> None:
+        self.command("notebook:run-all-cells", seconds)
         self.check_cells()
+
+    def theme(self, name: str) -> None:
+        """Take a theme, and wait until JupyterLab has put its splash away: it fails to if the next comes too early."""
+        self.command("apputils:change-theme", theme=name)
+        light = "true" if name == "JupyterLab Light" else "false"
+        self.page.wait_for_selector(f"body[data-jp-theme-light='{light}']", state="attached")
+        self.page.wait_for_selector("#jupyterlab-splash", state="detached")
 
     def start(self, source: str) -> None:
         """A further cell at the end, run as by hand: with Shift and Enter. What it does may go on after this."""
@@ -291,9 +297,13 @@ class Notebook:
 
     def until(self, expression: str, value: Any) -> None:
         """Until the kernel gives this value: what the page tells it takes a moment to arrive."""
+        self.wait(lambda: self.value(expression) == value, f"{expression} does not become {value!r}")
+
+    def wait(self, check: Callable[[], Any], otherwise: str) -> None:
+        """Until this holds."""
         end = time.monotonic() + SECONDS
-        while (now := self.value(expression)) != value:
-            assert time.monotonic() < end, f"{expression} is {now!r} after {SECONDS} s, not {value!r}"
+        while not check():
+            assert time.monotonic() < end, f"after {SECONDS} s {otherwise}"
             self.page.wait_for_timeout(20)
 
     def check(self) -> None:

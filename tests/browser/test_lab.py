@@ -92,10 +92,12 @@ def test_layer_and_head_are_picked_and_little_is_sent_for_it(note) -> None:
 def test_the_page_follows_python(note) -> None:
     view = note.view(VIEW)
     note.page.mouse.move(0, 0)  # it would point at what comes under it
+    note.expect(view, hover=-1)
+    note.until("view.hover", -1)
     for mode in ("heat", "grid", "neuron", "lines"):
         note.do(f"view.mode, view.layer, view.head, view.hover = {mode!r}, 1, 3, 4")
         note.expect(view, mode=mode, layer=1, head=3, hover=4)
-        assert note.drawn(view)
+        note.wait(lambda: note.drawn(view), f"nothing is drawn as {mode}")
 
 
 def test_the_map_follows_the_text_that_is_typed(note) -> None:
@@ -179,15 +181,15 @@ def test_the_pointer_is_followed_while_the_kernel_is_busy(note, lab) -> None:
 
 def test_the_colors_follow_the_theme(note) -> None:
     view = note.view(VIEW)
-    light = note.drawn(view), note.page.evaluate("getComputedStyle(document.querySelector('.gptlib')).backgroundColor")
-    draws = int(view.get_attribute("data-draws"))
-    note.command("apputils:change-theme", theme="JupyterLab Dark")
-    note.page.wait_for_function(f"document.querySelector('.gptlib-attention').dataset.draws > {draws}")
-    dark = note.drawn(view), note.page.evaluate("getComputedStyle(document.querySelector('.gptlib')).backgroundColor")
-    assert light[0] != dark[0], "the canvas has the colors it had"
-    assert brightness(light[1]) > 240 and brightness(dark[1]) < 60
-    note.command("apputils:change-theme", theme="JupyterLab Light")
-    note.page.wait_for_selector("body[data-jp-theme-light='true']", state="attached")
+    note.do("view.mode = 'heat'")  # lines have colors that do for both
+    note.expect(view, mode="heat")
+    note.wait(lambda: note.drawn(view), "nothing is drawn")
+    ground = "getComputedStyle(document.querySelector('.gptlib')).backgroundColor"
+    light, light_ground = note.drawn(view), note.page.evaluate(ground)
+    note.theme("JupyterLab Dark")
+    note.wait(lambda: note.drawn(view) not in ("", light), "the canvas has the colors it had")
+    assert brightness(light_ground) > 240 and brightness(note.page.evaluate(ground)) < 60
+    note.theme("JupyterLab Light")
 
 
 def brightness(color: str) -> float:

