@@ -1,12 +1,14 @@
-"""`check` tells right from wrong, every registered answer passes it, and every stub in a notebook is unattempted."""
+"""`check` tells right from wrong and names the mistake; every exercise is held to what their README promises."""
 
 import ast
+import importlib.util
 import json
 import random
 import re
 import subprocess
 import sys
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -15,13 +17,40 @@ import pytest
 import torch
 
 from exercises import Exercise, _core, check
-from exercises._core import load, verdict
+from exercises._compare import difference
+from exercises._core import ROUNDS, judge, judge_function, judge_value, load
 
 ROOT = Path(__file__).resolve().parent.parent
 NOTEBOOKS = {path.name[:2]: path for path in sorted((ROOT / "notebooks").glob("*.ipynb"))}
 FILES = sorted((ROOT / "notebooks" / "exercises").glob("nb*.py"))
 REGISTERED = {number: entry for path in FILES for number, entry in load(f"{int(path.stem[2:])}.0").items()}
 EVERY_EXERCISE = pytest.mark.parametrize("number", REGISTERED)
+FUNCTIONS = pytest.mark.parametrize("number", [number for number, entry in REGISTERED.items() if entry.inputs])
+PREDICTIONS = pytest.mark.parametrize("number", [number for number, entry in REGISTERED.items() if not entry.inputs])
+
+
+@pytest.fixture(autouse=True)
+def own_progress(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """No test touches what the reader of this checkout has done."""
+    monkeypatch.setenv("GPTLIB_PROGRESS", str(tmp_path / "progress.json"))
+    yield tmp_path / "progress.json"
+
+
+def verdict(number: str, attempt: Any) -> str:
+    """The first line."""
+    return judge(number, attempt).says
+
+
+def right_ways(number: str) -> list[Callable[..., Any]]:
+    """The answer itself, and the other ways to write it that tests/right_ways holds."""
+    path = Path(__file__).parent / "right_ways" / f"nb{int(number.partition('.')[0]):02}.py"
+    others = []
+    if path.is_file():
+        spec = importlib.util.spec_from_file_location(f"right_ways_{path.stem}", path)
+        module = importlib.util.module_from_spec(spec)
+        spec.loader.exec_module(module)
+        others = module.RIGHT.get(number, [])
+    return [REGISTERED[number].reference, *others]
 
 
 def spoiled(value: Any) -> Any:
@@ -45,24 +74,40 @@ def spoiled(value: Any) -> Any:
     raise TypeError(f"no wrong answer is known for a {type(value).__name__}: teach `spoiled` one")
 
 
-def wrong(entry: Exercise) -> Any:
-    if entry.inputs is None:
-        return spoiled(entry.reference)
-    return lambda *arguments: spoiled(entry.reference(*arguments))
+def dressed(value: Any, how: str) -> Any:
+    """The same value in another layout, precision or kind."""
+    if isinstance(value, torch.Tensor):
+        if how == "double":
+            return value.double() if value.is_floating_point() else value
+        if how == "strided":
+            return value.repeat_interleave(2, dim=-1)[..., ::2] if value.dim() else value
+        if how == "numpy":
+            return value.detach().numpy()
+        if how == "gradient":
+            return value.detach().clone().requires_grad_() if value.is_floating_point() else value
+    if isinstance(value, list | tuple):
+        return tuple(dressed(item, how) for item in value)
+    if isinstance(value, dict):
+        return {key: dressed(item, how) for key, item in value.items()}
+    return value
 
 
 @pytest.fixture
 def exercise(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
     """Registers one exercise, 99.1, for a test."""
 
-    def register(reference: Any, inputs: Callable[[random.Random], tuple[Any, ...]] | None = None) -> None:
-        monkeypatch.setattr(_core, "load", lambda number: {"99.1": Exercise(reference, "because", inputs)})
+    def register(reference: Any, inputs: Callable[[random.Random], tuple[Any, ...]] | None = None, **more: Any) -> None:
+        monkeypatch.setattr(_core, "load", lambda number: {"99.1": Exercise(reference, "because", inputs, **more)})
 
     return register
 
 
 def tensors(rng: random.Random) -> tuple[torch.Tensor]:
     return (torch.randn(3, rng.randint(2, 5), generator=torch.Generator().manual_seed(rng.getrandbits(32))),)
+
+
+def seeds(run: int) -> list[str]:
+    return [f"run {run} round {trial}" for trial in range(ROUNDS)]
 
 
 # ---- the registered exercises
@@ -72,51 +117,178 @@ def test_every_lesson_has_its_file_and_every_file_its_lesson() -> None:
     assert [path.stem[2:] for path in FILES] == [number for number in NOTEBOOKS if number != "00"]
 
 
+def test_there_are_as_many_as_promised() -> None:
+    per_lesson = {path.stem: len(load(f"{int(path.stem[2:])}.0")) for path in FILES}
+    assert all(4 <= count <= 7 for count in per_lesson.values()), per_lesson
+    assert len(REGISTERED) >= 60
+    assert sum(len(entry.wrong) for entry in REGISTERED.values()) >= 120
+    kinds = {entry.kind for entry in REGISTERED.values()}
+    assert kinds == {"write", "predict", "mend", "design"}
+
+
+def test_every_mistake_of_the_list_is_somebodys() -> None:
+    """The list has fifty-nine; each is a wrong version of some exercise, so that whoever makes it is told."""
+    found = {wrong.mistake for entry in REGISTERED.values() for wrong in entry.wrong}
+    assert sorted(set(range(1, 60)) - found) == []
+
+
+@EVERY_EXERCISE
+def test_it_is_complete(number: str) -> None:
+    entry = REGISTERED[number]
+    assert re.fullmatch(r"[1-9]\d?\.[1-9]\d?[b-e]?", number)
+    assert entry.about == entry.about.strip() and entry.about[-1:] not in ".:", "words behind 'right:'"
+    assert entry.text and entry.why
+    assert len(entry.hints) == len(set(entry.hints)) == 3
+    assert entry.wrong, "no known mistake"
+    sentences = [wrong.says for wrong in entry.wrong]
+    for says in sentences:
+        assert says[-1:] not in ".:" and len(says) <= 200, says
+    assert len(set(sentences)) == len(sentences)
+    assert (entry.kind == "predict") == (entry.inputs is None)
+    assert (entry.kind == "mend") == (entry.given is not None)
+
+
 @EVERY_EXERCISE
 def test_the_registered_answer_is_right(number: str) -> None:
-    assert re.fullmatch(r"[1-9]\d?\.[1-9]\d?", number)
     entry = REGISTERED[number]
-    assert verdict(number, entry.reference).startswith(f"right: {entry.about}")
-    assert entry.about == entry.about.strip() and entry.about[-1:] not in ".:", "words behind 'right:'"
+    found = judge(number, entry.reference if entry.inputs else entry.value())
+    assert found.right and found.says.startswith(f"right: {entry.about}"), found
+
+
+@FUNCTIONS
+def test_no_right_way_is_rejected(number: str, scale: Callable[[int, int], int]) -> None:
+    """Loops, einsum, other precision, other layout: what counts is what it does. A thousand runs in the long form."""
+    ways = right_ways(number)
+    for run in range(scale(len(ways), 1000)):
+        found = judge_function(REGISTERED[number], ways[run % len(ways)], seeds(run))
+        assert found.right, f"{ways[run % len(ways)].__name__}: {found}"
+
+
+@FUNCTIONS
+@pytest.mark.parametrize("how", ["double", "strided", "numpy", "gradient"])
+def test_layout_and_precision_of_the_answer_do_not_matter(number: str, how: str) -> None:
+    entry = REGISTERED[number]
+    if entry.use:
+        pytest.skip("what is looked at is not the result itself")
+    assert judge(number, lambda *arguments: dressed(entry.reference(*arguments), how)).right
 
 
 @EVERY_EXERCISE
-def test_a_wrong_answer_is_not(number: str) -> None:
-    assert verdict(number, wrong(REGISTERED[number])).startswith("not yet: ")
+def test_every_wrong_version_gets_its_own_sentence(number: str, scale: Callable[[int, int], int]) -> None:
+    """Not a neighbour's, with new random inputs each time: 20 of 20 in the long form."""
+    entry = REGISTERED[number]
+    for wrong in entry.wrong:
+        for run in range(scale(2, 20) if entry.inputs else 1):
+            found = judge_function(entry, wrong.does, seeds(run)) if entry.inputs else judge_value(entry, wrong.does)
+            assert found.right is False
+            assert found.wrong is wrong, f"{wrong.says!r} was taken for: {found}"
+
+
+@FUNCTIONS
+def test_another_wrong_answer_is_not_right(number: str) -> None:
+    entry = REGISTERED[number]
+    if entry.use:
+        pytest.skip("what is looked at is not the result itself")
+    assert verdict(number, lambda *arguments: spoiled(entry.reference(*arguments))).startswith("not yet: ")
+
+
+@PREDICTIONS
+def test_what_is_right_is_never_told(number: str) -> None:
+    """No wrong prediction is answered with the right one."""
+    entry = REGISTERED[number]
+    right = str(entry.value())
+    others = [wrong.does for wrong in entry.wrong] + ["no idea", -12345, (1,) * 7, *entry.choices]
+    for other in others:
+        found = judge(number, other)
+        if not found.right:
+            told = (
+                str(found)
+                .replace(str(list(entry.choices))[1:-1], "")
+                .replace(", ".join(map(_core.show, entry.choices)), "")
+            )
+            assert not re.search(rf"(?<![\w.]){re.escape(right)}(?![\w])", told), told
+
+
+@PREDICTIONS
+def test_a_prediction_has_its_answer_among_its_choices(number: str) -> None:
+    entry = REGISTERED[number]
+    if entry.choices:
+        assert entry.value() in entry.choices
+        assert {wrong.does for wrong in entry.wrong} == set(entry.choices) - {entry.value()}
+    else:
+        assert difference(entry.value(), spoiled(entry.value()))
 
 
 @EVERY_EXERCISE
 def test_no_answer_is_unattempted(number: str, capsys: pytest.CaptureFixture[str]) -> None:
     def stub(*arguments: Any) -> Any: ...
 
-    check(number, stub if REGISTERED[number].inputs else ...)
-    assert capsys.readouterr().out == f"{number}  not attempted yet\n"
+    entry = REGISTERED[number]
+    for attempt in (stub if entry.inputs else ..., None, *([entry.given] if entry.given else [])):
+        check(number, attempt)
+        assert capsys.readouterr().out == f"{number}  not attempted yet\n"
 
 
-@EVERY_EXERCISE
+@FUNCTIONS
 def test_arguments_come_from_the_rng_alone_and_vary(number: str) -> None:
     entry = REGISTERED[number]
-    if entry.inputs is None:
-        return
     made = [entry.inputs(random.Random(seed)) for seed in (1, 1, 2, 3, 4)]
     assert isinstance(made[0], tuple)
-    assert _core.difference(made[0], made[1], exact=True) is None
-    assert any(_core.difference(made[0], other, exact=True) for other in made[2:]), "every reader gets the same input"
+    assert difference(made[0], made[1], exact=True) is None
+    assert any(difference(made[0], other, exact=True) for other in made[2:]), "every reader gets the same input"
+
+
+@FUNCTIONS
+def test_it_answers_in_time(number: str) -> None:
+    """Two seconds, whatever was written; measured as work of this process, since other tests run beside it."""
+    entry = REGISTERED[number]
+    judge(number, entry.reference)  # the first call loads what it needs
+    for attempt in (entry.reference, entry.wrong[-1].does, lambda *arguments: "nothing like it"):
+        begin = time.process_time()
+        judge_function(entry, attempt, seeds(0))
+        assert time.process_time() - begin < 1.5
 
 
 @pytest.mark.parametrize("nn", [number for number in NOTEBOOKS if number != "00"])
 def test_the_notebook_asks_exactly_the_registered_exercises_and_leaves_them_open(nn: str) -> None:
-    asked = {}
+    """Each under a heading that names it, in the order of the table, unattempted."""
+    asked, heading = {}, ""
     for cell in json.loads(NOTEBOOKS[nn].read_text(encoding="utf-8"))["cells"]:
         text = "".join(cell["source"])
-        if cell["cell_type"] == "code" and re.search(r"^check\(", text, re.MULTILINE):
+        if cell["cell_type"] == "markdown":
+            heading = text
+        elif re.search(r"^(check|predict)\(", text, re.MULTILINE):
             calls = [node for node in ast.walk(ast.parse(text)) if isinstance(node, ast.Call)]
-            numbers = [ast.literal_eval(call.args[0]) for call in calls if getattr(call.func, "id", None) == "check"]
+            names = ("check", "predict")
+            numbers = [ast.literal_eval(call.args[0]) for call in calls if getattr(call.func, "id", None) in names]
             asked |= dict.fromkeys(numbers, "".join("".join(output.get("text", "")) for output in cell["outputs"]))
-    assert sorted(asked) == sorted(load(f"{int(nn)}.0"))
-    assert len(asked) >= 2
+            for number in numbers:
+                title = {
+                    "write": "Your turn",
+                    "predict": "Predict",
+                    "mend": "Find the bug",
+                    "design": "Change the design",
+                }
+                wanted = f"### {title[load(number)[number].kind]}: {number}\n"
+                assert wanted in heading + "\n", f"{number} stands under another heading than {wanted!r}"
+    assert list(asked) == list(load(f"{int(nn)}.0"))
     for number, printed in asked.items():
         assert f"{number}  not attempted yet\n" in printed
+
+
+@pytest.mark.parametrize("nn", [number for number in NOTEBOOKS if number != "00"])
+def test_the_bug_in_the_notebook_is_the_registered_one(nn: str) -> None:
+    """Else the unchanged cell would count as an attempt. It runs in the notebook; here its steps are compared."""
+    entries = load(f"{int(nn)}.0")
+    for cell in json.loads(NOTEBOOKS[nn].read_text(encoding="utf-8"))["cells"]:
+        text = "".join(cell["source"])
+        for number in re.findall(r'^check\("([^"]+)"', text, re.MULTILINE) if cell["cell_type"] == "code" else []:
+            if not entries[number].given:
+                continue
+            tree = ast.parse(text)
+            defined = [node for node in tree.body if isinstance(node, ast.FunctionDef | ast.ClassDef)][-1]
+            given = _core.tree_of(entries[number].given)
+            assert [ast.dump(node) for node in defined.body] == [ast.dump(node) for node in given.body]
 
 
 # ---- check itself

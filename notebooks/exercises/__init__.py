@@ -1,27 +1,86 @@
-"""The checks behind the "Your turn" cells: `from exercises import check`, then `check("5.4", my_attention)`.
+"""The checks, hints and answers behind the "Your turn" cells: `from exercises import check`, then `check("5.5", f)`.
 
-To add the exercises of notebook 05, write `nb05.py` beside this file:
-
-    from exercises import Exercise
-
-    def head(q, k, v): ...                  # the right answer, written out; it may call gptlib
-
-    def head_inputs(rng):                   # rng is a random.Random; give the tuple of arguments
-        generator = torch.Generator().manual_seed(rng.getrandbits(32))
-        return tuple(torch.randn(3, 2, rng.randint(1, 9), 8, generator=generator))
-
-    EXERCISES = {
-        "5.1": Exercise(reference=(3, 4), about="one row per query, one column per key"),
-        "5.4": Exercise(reference=head, inputs=head_inputs, about="scores, scale, mask, softmax, values"),
-    }
-
-An exercise without `inputs` is a prediction: its `reference` is the value. `about` is what the reader sees behind
-"right:", so say there why it is right. The same rng must give the same arguments; a reference never answers None.
-In the notebook the attempt is a stub: `def my_head(q, k, v): ...`, or `prediction = ...` for a value; a stub with
-some lines given leaves `...` for what is to be written. A stub, and anything that still trips over a `...`,
-prints the fixed line `5.4  not attempted yet`. Tests hold every entry and every stub to this.
+How to add an exercise, and how to use these checks in a course of your own, stands in README.md beside this file.
+Only the standard library is loaded here; what an exercise needs is loaded when it is asked for.
 """
 
-from exercises._core import Exercise, check
+import inspect
+import textwrap
+from pathlib import Path
+from typing import Any
 
-__all__ = ["Exercise", "check"]
+from exercises import _core, _progress
+from exercises._core import Exercise, Property, Wrong
+
+__all__ = ["Exercise", "Property", "Wrong", "answer", "check", "hint", "predict", "progress"]
+
+
+def check(number: str, attempt: Any) -> None:
+    """Print what is to be said of an attempt: not attempted yet, right, or the likely mistake and where it shows."""
+    verdict = _core.judge(number, attempt)
+    if verdict.right:
+        _progress.note(number, right=True)
+    print(f"{number}  {verdict}")
+
+
+def predict(number: str, *attempt: Any) -> None:
+    """Ask the question of a prediction: a widget in a notebook, text elsewhere. With an answer, check that."""
+    exercise = _core.find(number)
+    if attempt or isinstance(exercise, str):
+        check(number, *(attempt[:1] if len(attempt) == 1 else [attempt]))
+        return
+    from exercises._predict import show_question
+
+    show_question(number, exercise, check)
+
+
+def hint(number: str) -> None:
+    """Print the next hint; each says more than the one before, none is the answer."""
+    exercise = _core.find(number)
+    if isinstance(exercise, str) or not exercise.hints:
+        print(f"{number}  {exercise if isinstance(exercise, str) else 'has no hints'}")
+        return
+    taken = min(int(_progress.read().get(number, {}).get("hints", 0)), len(exercise.hints))
+    if taken == len(exercise.hints):
+        print(f'{number}  that were all {taken} hints; answer("{number}") shows a solution. The last was:')
+    else:
+        taken = _progress.note(number, hints=taken + 1)["hints"]
+    print(f"{number}  hint {taken} of {len(exercise.hints)}: {exercise.hints[taken - 1]}")
+
+
+def answer(number: str, sure: bool = False) -> None:
+    """Show a solution and why it is one, after asking whether to; with `sure=True` at once."""
+    exercise = _core.find(number)
+    if isinstance(exercise, str):
+        print(f"{number}  {exercise}")
+        return
+    if not sure:
+        try:
+            sure = input(f"Show the solution of {number}? [y/n] ").strip().lower() in ("y", "yes")
+        except (EOFError, RuntimeError, NotImplementedError):  # nobody can be asked here
+            print(f'{number}  answer("{number}", sure=True) shows the solution')
+            return
+    if not sure:
+        print(f'{number}  not shown; hint("{number}") gives a hint')
+        return
+    _progress.note(number, answer=True)
+    print(f"{number}  {solution(exercise)}\n\n{exercise.why or exercise.about}")
+
+
+def solution(exercise: Exercise) -> str:
+    """The code of the answer, or for a prediction the value."""
+    shown = exercise.solution if exercise.solution is not None else exercise.reference
+    if isinstance(shown, str):
+        return shown
+    if exercise.inputs is None:
+        return _core.show(exercise.value())
+    return "one way:\n\n" + textwrap.dedent(inspect.getsource(shown)).rstrip()
+
+
+def progress() -> _progress.Progress:
+    """A bar per notebook: what is right so far, how many hints and answers it took, and what is next."""
+    exercises = {}
+    for n, title in enumerate(_progress.TITLES, start=1):
+        if (Path(__file__).parent / f"nb{n:02}.py").is_file():
+            exercises[f"{n:02} {title}"] = list(_core.load(f"{n}.1"))
+    return _progress.Progress(_progress.read(), exercises)

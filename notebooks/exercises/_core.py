@@ -1,60 +1,105 @@
-"""How an attempt is compared with the right answer. Only the standard library is loaded until values need more."""
+"""What an exercise is, and how an attempt is judged: right, like a known mistake, or where it first differs."""
 
 import ast
+import dis
 import importlib
 import inspect
-import math
+import linecache
 import random
+import re
 import textwrap
+import time
 import traceback
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from exercises._compare import difference, is_array, show, size, sketch
+from exercises._watch import TooSlow, limited, quiet, same_dice
 
 UNATTEMPTED = "not attempted yet"
 ROUNDS = 20  # random inputs per check: enough to meet the odd shapes, fast enough not to be felt
-RELATIVE, ABSOLUTE = 1e-4, 1e-5  # sums in another order differ by less in float32; a forgotten term differs by more
-# numpy's kinds in words, and which others may stand for a kind: precision is no mistake
-KINDS = {"b": "booleans", "i": "integers", "u": "integers", "f": "floats", "c": "complex numbers"}
-FITS = {"i": "iu", "u": "iu", "f": "fiu"}
+LIMIT = 1.2  # seconds for one call of the reader's function, and about as much for all of them
+KINDS = {"write": "write the function", "predict": "predict before you run"}
+KINDS |= {"mend": "find the bug", "design": "change the design"}
+
+
+@dataclass(frozen=True)
+class Wrong:
+    """A known wrong version: the sentence for whoever wrote it, and what it does, or for a prediction the value."""
+
+    says: str
+    does: Any
+    mistake: int | None = None  # its number in a list of mistakes, if it has one there
+
+
+@dataclass(frozen=True)
+class Property:
+    """What must hold of any right answer, and the sentence for one of which it does not hold.
+
+    `holds` gets the reader's function and the arguments of a round.
+    """
+
+    says: str
+    holds: Callable[..., bool]
 
 
 @dataclass(frozen=True)
 class Exercise:
-    """The right answer: a function together with a maker of its arguments, or for a prediction the value itself."""
+    """One exercise as data; see the README beside this file.
+
+    With `inputs` it asks for a function, and `reference` is one; else for a value, and `reference` is the value or a
+    function without arguments that computes it. `use(attempt, *arguments)` says what is looked at where that is more
+    than `attempt(*arguments)`: the gradients, the mode of a model afterwards, the parameters of what was built.
+    """
 
     reference: Any
-    about: str
+    about: str  # why it is right: what stands behind "right:"
     inputs: Callable[[random.Random], tuple[Any, ...]] | None = None
+    kind: Literal["write", "predict", "mend", "design"] = "write"
+    text: str = ""  # the task in a sentence or two
+    wrong: tuple[Wrong, ...] = ()
+    properties: tuple[Property, ...] = ()
+    hints: tuple[str, ...] = ()  # three, each saying more than the one before
+    why: str = ""  # what is said below the solution
+    choices: tuple[Any, ...] = ()  # for a prediction: the answers to choose from
+    given: Callable[..., Any] | None = None  # the broken function that a search for the bug begins with
+    use: Callable[..., Any] | None = None
+    solution: Callable[..., Any] | str | None = None  # shown by `answer`, if that is not the reference
+
+    def call(self, function: Callable[..., Any], arguments: tuple[Any, ...]) -> Any:
+        return self.use(function, *arguments) if self.use else function(*arguments)
+
+    def value(self) -> Any:
+        """The right prediction."""
+        return self.reference() if callable(self.reference) else self.reference
 
 
-def check(number: str, attempt: Any) -> None:
-    """Print one line: not attempted yet, right, or where the attempt first differs from the right answer."""
-    print(f"{number}  {verdict(number, attempt)}")
+@dataclass(frozen=True)
+class Outcome:
+    """What one call did: the value or the exception, and which arguments it changed."""
+
+    value: Any = None
+    error: BaseException | None = None
+    changed: tuple[int, ...] = ()
+
+    def like(self, other: "Outcome") -> bool:
+        if self.error or other.error:
+            return type(self.error) is type(other.error)
+        return self.changed == other.changed and difference(self.value, other.value) is None
 
 
-def verdict(number: str, attempt: Any) -> str:
-    """What `check` prints behind the number."""
-    exercises = load(number)
-    if number not in exercises:
-        return f"is no exercise; there are {', '.join(exercises)}" if exercises else "is no exercise of any notebook"
-    exercise = exercises[number]
-    if attempt is None or attempt is ...:
-        return UNATTEMPTED
-    if exercise.inputs is None:
-        if isinstance(attempt, list | tuple) and any(item is ... for item in attempt):
-            return UNATTEMPTED
-        found = difference(exercise.reference, attempt)
-        return f"not yet: {found}" if found else f"right: {exercise.about}"
-    if not callable(attempt):
-        return f"not yet: pass the function itself, not {show(attempt)}"
-    for trial in range(ROUNDS):
-        problem = compare_once(exercise, attempt, seed=f"{number} {trial}")
-        if problem == UNATTEMPTED:
-            return problem
-        if problem:
-            return f"not yet: {problem}"
-    return f"right: {exercise.about} ({ROUNDS} random inputs agree)"
+@dataclass(frozen=True)
+class Verdict:
+    """`right` is None for what was not attempted, or is no exercise."""
+
+    right: bool | None
+    says: str
+    details: tuple[str, ...] = ()
+    wrong: Wrong | None = field(default=None, compare=False)  # the known wrong version that it behaves like
+
+    def __str__(self) -> str:
+        return "\n     ".join((self.says, *self.details))
 
 
 def load(number: str) -> dict[str, Exercise]:
@@ -71,154 +116,258 @@ def load(number: str) -> dict[str, Exercise]:
         return {}
 
 
-def compare_once(exercise: Exercise, attempt: Callable[..., Any], seed: str) -> str | None:
-    """The first thing wrong with `attempt` on the arguments that `seed` makes, or None.
+def find(number: str) -> Exercise | str:
+    """The exercise, or one sentence that says which there are."""
+    exercises = load(number)
+    if number in exercises:
+        return exercises[number]
+    return f"is no exercise; there are {', '.join(exercises)}" if exercises else "is no exercise of any notebook"
 
-    Arguments are made three times rather than copied: for the attempt, for the reference, and to see
-    whether the attempt changed its own.
-    """
-    given, untouched = exercise.inputs(random.Random(seed)), exercise.inputs(random.Random(seed))
-    expected = exercise.reference(*exercise.inputs(random.Random(seed)))
-    try:
-        actual = attempt(*given)
-    except NotImplementedError:
-        return UNATTEMPTED
-    except Exception as error:  # whatever the reader's code raises is a finding about it
-        return UNATTEMPTED if "ellipsis" in str(error) else describe(error, attempt)
-    if actual is ... or (actual is None and has_gap(attempt)):
-        return UNATTEMPTED
-    if actual is None:
-        return "it gives None; does it end with `return`?"
-    found = difference(expected, actual)
-    if found:
-        return found
-    for place, (before, after) in enumerate(zip(untouched, given, strict=True), start=1):
-        if difference(before, after, exact=True):
-            return f"the answer is right, but argument {place} was changed in place; work on a copy"
+
+def judge(number: str, attempt: Any, seed: str = "") -> Verdict:
+    """What is to be said of an attempt. Another seed makes other random inputs."""
+    exercise = find(number)
+    if isinstance(exercise, str):
+        return Verdict(None, exercise)
+    if attempt is None or attempt is ...:
+        return Verdict(None, UNATTEMPTED)
+    if exercise.inputs is None:
+        return judge_value(exercise, attempt)
+    if not callable(attempt):
+        return Verdict(False, f"not yet: pass the function itself, not {show(attempt)}")
+    if is_stub(attempt) or (exercise.given and same_code(attempt, exercise.given)):
+        return Verdict(None, UNATTEMPTED)
+    return judge_function(exercise, attempt, [f"{number} {trial} {seed}" for trial in range(ROUNDS)])
+
+
+def judge_value(exercise: Exercise, attempt: Any) -> Verdict:
+    """As `judge`, for a prediction. What it should have been is never told, not even in part."""
+    if isinstance(attempt, list | tuple) and any(item is ... for item in attempt):
+        return Verdict(None, UNATTEMPTED)
+    right = exercise.value()
+    attempt = chosen(exercise.choices, attempt)
+    if difference(right, attempt) is None:
+        return Verdict(True, f"right: {exercise.about}")
+    for wrong in exercise.wrong:
+        if difference(wrong.does, attempt) is None:
+            return Verdict(False, f"not yet: {wrong.says}", wrong=wrong)
+    if exercise.choices and attempt not in exercise.choices:
+        return Verdict(False, f"not yet: choose from {', '.join(map(show, exercise.choices))}")
+    if form(attempt) != form(right):
+        return Verdict(False, f"not yet: {form(right)} is asked for, and {show(attempt)} is {form(attempt)}")
+    return Verdict(False, f"not yet: it is not {show(attempt)}")
+
+
+def chosen(choices: tuple[Any, ...], attempt: Any) -> Any:
+    """The choice that a letter stands for, as `b` for the second; anything else as it is."""
+    letters = "abcdefgh"[: len(choices)]
+    if isinstance(attempt, str) and attempt not in choices and len(attempt) == 1 and attempt.lower() in letters:
+        return choices[letters.index(attempt.lower())]
+    return attempt
+
+
+def form(value: Any) -> str:
+    """What kind of thing a prediction is, in words."""
+    if isinstance(value, bool):
+        return "True or False"
+    if isinstance(value, list | tuple) or is_array(value):
+        count = len(value) if not is_array(value) or value.shape else 1
+        return f"{count} value{'s' if count != 1 else ''} in brackets"
+    names = {int: "a number", float: "a number", str: "text"}
+    return names.get(type(value), f"a {type(value).__name__}")
+
+
+def judge_function(exercise: Exercise, attempt: Callable[..., Any], seeds: list[str]) -> Verdict:
+    """As `judge`, for a function: every round is compared with the reference, the smallest failing one is shown."""
+    rounds, begin = [], time.monotonic()
+    for trial, seed in enumerate(seeds):
+        if trial > 3 and time.monotonic() - begin > LIMIT:
+            break
+        expected = observe(exercise, exercise.reference, seed)
+        try:
+            with quiet(trial > 0):  # what the reader prints is seen once, not twenty times
+                actual = limited(lambda seed=seed: observe(exercise, attempt, seed), LIMIT)
+        except TooSlow:
+            return Verdict(
+                False, f"not yet: it still ran after {LIMIT} seconds, on small input; does a loop never end?"
+            )
+        if not trial and has_gap(attempt) and unfinished(actual):
+            return Verdict(None, UNATTEMPTED)
+        rounds.append((seed, expected, actual))
+    failed = [(seed, expected, actual) for seed, expected, actual in rounds if not expected.like(actual)]
+    broken = first_broken(exercise, attempt, [seed for seed, *_ in rounds])
+    if not failed and not broken:
+        return Verdict(True, f"right: {exercise.about} ({len(rounds)} random inputs agree)")
+    if not failed:
+        return Verdict(False, f"not yet: {broken.says}")
+    seed, expected, actual = min(failed, key=lambda one: size(arguments_of(exercise, one[0])))
+    details = describe(exercise, attempt, seed, expected, actual)
+    wrong = known_mistake(exercise, rounds)
+    if wrong:
+        return Verdict(False, f"not yet: {wrong.says}", details, wrong)
+    if broken and not actual.error:
+        return Verdict(False, f"not yet: {broken.says}", details)
+    return Verdict(False, f"not yet: {details[0]}", details[1:])
+
+
+def arguments_of(exercise: Exercise, seed: str) -> tuple[Any, ...]:
+    """Made anew for every call rather than copied, so that nobody can change another's."""
+    return exercise.inputs(random.Random(seed))
+
+
+def observe(exercise: Exercise, function: Callable[..., Any], seed: str) -> Outcome:
+    """One call of a function on the arguments of this seed."""
+    arguments, untouched = arguments_of(exercise, seed), arguments_of(exercise, seed)
+    with same_dice(seed):
+        try:
+            value = exercise.call(function, arguments)
+        except (Exception, SystemExit) as error:  # whatever the reader's code raises is a finding about it
+            return Outcome(error=error)
+    pairs = enumerate(zip(untouched, arguments, strict=True), start=1)
+    return Outcome(value, None, tuple(i for i, (before, after) in pairs if difference(before, after, exact=True)))
+
+
+def known_mistake(exercise: Exercise, rounds: list[tuple[str, Outcome, Outcome]]) -> Wrong | None:
+    """The wrong version that did the same in every round; else the one that did in most of those that went wrong."""
+    best, most = None, 0.0
+    for wrong in exercise.wrong:
+        same = [
+            (observe(exercise, wrong.does, seed).like(actual), expected.like(actual))
+            for seed, expected, actual in rounds
+        ]
+        if all(like for like, _ in same):
+            return wrong
+        failing = [like for like, right in same if not right]
+        if sum(failing) / len(failing) > most:
+            best, most = wrong, sum(failing) / len(failing)
+    return best if most >= 2 / 3 else None
+
+
+def first_broken(exercise: Exercise, attempt: Callable[..., Any], seeds: list[str]) -> Property | None:
+    """The first property that does not hold in some round; one that cannot be tried is left out."""
+    for rule in exercise.properties:
+        for seed in seeds:
+            with same_dice(seed), quiet():
+                try:
+                    holds = limited(
+                        lambda rule=rule, seed=seed: rule.holds(attempt, *arguments_of(exercise, seed)), LIMIT
+                    )
+                except (Exception, TooSlow):
+                    break
+            if not holds:
+                return rule
     return None
 
 
-def has_gap(attempt: Callable[..., Any]) -> bool:
-    """Whether a line of the function is still `...`, or `pass`; yes when its source is not to be had."""
-    try:
-        tree = ast.parse(textwrap.dedent(inspect.getsource(attempt)))
-    except (OSError, TypeError, SyntaxError):
-        return True
-    values = [node.value for node in ast.walk(tree) if isinstance(node, ast.Expr | ast.Assign | ast.Return)]
-    ellipses = [value for value in values if isinstance(value, ast.Constant) and value.value is ...]
-    return bool(ellipses) or any(isinstance(node, ast.Pass) for node in ast.walk(tree))
-
-
-def describe(error: Exception, attempt: Callable[..., Any]) -> str:
-    """One line for an exception, with the last line of the reader's own function that it passed."""
-    file = getattr(getattr(inspect.unwrap(attempt), "__code__", None), "co_filename", None)
-    lines = [frame.lineno for frame in traceback.extract_tb(error.__traceback__) if frame.filename == file]
-    where = f"line {lines[-1]} raises " if lines else "it raises "
-    message = " ".join(str(error).split())
-    return f"{where}{type(error).__name__}: {message}" if message else f"{where}{type(error).__name__}"
-
-
-def difference(expected: Any, actual: Any, place: str = "", exact: bool = False) -> str | None:
-    """In words, the first place where `actual` is not `expected`, or None; types without a value are taken as equal."""
-    at = f"at {place} " if place else ""
-    if is_array(expected) or is_array(actual):
-        return array_difference(expected, actual, at, exact)
-    if isinstance(expected, bool | int | float) and isinstance(actual, bool | int | float):
-        return None if same_number(expected, actual, exact) else f"{at}{show(actual)}, should be {show(expected)}"
-    if isinstance(expected, str) and isinstance(actual, str):
-        return text_difference(expected, actual, at)
-    if isinstance(expected, list | tuple) and isinstance(actual, list | tuple):
-        return sequence_difference(expected, actual, place, exact)
-    if isinstance(expected, Mapping) and isinstance(actual, Mapping):
-        return mapping_difference(expected, actual, place, exact)
-    if type(expected) is not type(actual):
-        return f"{at}a value of type {type(actual).__name__}, should be {type(expected).__name__}"
-    if type(expected).__eq__ is object.__eq__:  # a module or a generator: nothing to compare it by
-        return None
-    return None if expected == actual else f"{at}{show(actual)}, should be {show(expected)}"
-
-
-def is_array(value: Any) -> bool:
-    """Whether it is a tensor or a numpy array, told without loading torch or numpy."""
-    return hasattr(value, "shape") and hasattr(value, "dtype")
-
-
-def to_numpy(value: Any) -> Any:
-    """The array of a tensor, an array or a number; floats as float64, whatever their precision and device."""
-    import numpy as np
-
-    if hasattr(value, "detach"):
-        value = value.detach().cpu()
-        value = (value.double() if value.is_floating_point() else value).numpy()
-    array = np.asarray(value)
-    return array.astype(np.float64) if array.dtype.kind == "f" else array
-
-
-def array_difference(expected: Any, actual: Any, at: str, exact: bool) -> str | None:
-    """As `difference`, for tensors and arrays of any precision; a number stands for an array without dimensions."""
-    import numpy as np
-
-    if not all(is_array(value) or isinstance(value, bool | int | float) for value in (expected, actual)):
-        return f"{at}a value of type {type(actual).__name__}, should be {type(expected).__name__}"
-    right, ours = to_numpy(expected), to_numpy(actual)
-    if ours.shape != right.shape:
-        return f"{at}shape {ours.shape}, should be {right.shape}"
-    if ours.dtype.kind not in FITS.get(right.dtype.kind, right.dtype.kind):
-        return f"{at}{KINDS.get(ours.dtype.kind, ours.dtype)}, should be {KINDS.get(right.dtype.kind, right.dtype)}"
-    if exact or right.dtype.kind not in "fc":
-        close = (ours == right) | ((ours != ours) & (right != right))  # nan is the one value unequal to itself
+def describe(
+    exercise: Exercise, attempt: Callable[..., Any], seed: str, expected: Outcome, actual: Outcome
+) -> tuple[str, ...]:
+    """What differs first; then the arguments, what came and what should have come, each as shape and dtype or value."""
+    if actual.error:
+        first = describe_error(actual.error, attempt)
+    elif expected.error:
+        kind = type(expected.error).__name__
+        first = f"it gives {sketch(actual.value)}, should raise {kind}, with a sentence that says why"
+    elif actual.value is None and expected.value is not None:
+        first = "it gives None; does it end with `return`?"
     else:
-        close = np.isclose(ours, right, rtol=RELATIVE, atol=ABSOLUTE, equal_nan=True)
-    if close.all():
+        first = difference(expected.value, actual.value)
+    if first is None:
+        places = " and ".join(str(place) for place in actual.changed) or "none"
+        first = f"the answer is right, but argument {places} was changed in place; work on a copy"
+        if not actual.changed:
+            first = "the answer is right, but an argument should have been changed in place"
+    lines = [first, f"given     {given_arguments(exercise, seed)}"]
+    if not actual.error and not expected.error and difference(expected.value, actual.value):
+        lines += [f"yours     {sketch(actual.value)}", f"expected  {sketch(expected.value)}"]
+    return tuple(lines)
+
+
+def given_arguments(exercise: Exercise, seed: str) -> str:
+    """The arguments by name, where the reference names them."""
+    arguments = arguments_of(exercise, seed)
+    try:
+        names = list(inspect.signature(exercise.reference).parameters)
+    except (TypeError, ValueError):
+        names = []
+    names = names if len(names) >= len(arguments) and not exercise.use else [""] * len(arguments)
+    shown = (
+        f"{name}: {sketch(value)}" if name else sketch(value) for name, value in zip(names, arguments, strict=False)
+    )
+    return ", ".join(shown)
+
+
+def describe_error(error: BaseException, attempt: Callable[..., Any]) -> str:
+    """One line for an exception, with the last line of the reader's own code that it passed."""
+    file = getattr(getattr(inspect.unwrap(attempt), "__code__", None), "co_filename", None)
+    if inspect.isclass(attempt):
+        methods = [value for value in vars(attempt).values() if inspect.isfunction(value)]
+        file = methods[0].__code__.co_filename if methods else None
+    lines = [frame.lineno for frame in traceback.extract_tb(error.__traceback__) if frame.filename == file]
+    where = ""
+    if lines:
+        line = linecache.getline(file, lines[-1]).strip()
+        where = f"line {lines[-1]}, `{line}`, " if line else f"line {lines[-1]} "
+    message = " ".join(str(error).split())
+    if len(message) > 200:
+        message = f"{message[:197]}..."
+    raised = f"{type(error).__name__}: {message}" if message else type(error).__name__
+    return f"{where or 'it '}raises {raised}"
+
+
+def tree_of(attempt: Callable[..., Any]) -> ast.AST | None:
+    """The definition of a function or class, or None when its source is not to be had."""
+    try:
+        return ast.parse(textwrap.dedent(inspect.getsource(attempt))).body[0]
+    except (OSError, TypeError, SyntaxError, IndexError):
         return None
-    first = tuple(int(i) for i in np.argwhere(~close)[0])
-    where = f"{at}at {list(first)} " if first else at
-    many = f"; {int((~close).sum())} of {close.size} values differ" if close.size > 1 else ""
-    return f"{where}{show(ours[first].item())}, should be {show(right[first].item())}{many}"
 
 
-def same_number(expected: float, actual: float, exact: bool) -> bool:
-    """Equal; or close when one of them is a float."""
-    if exact or not (isinstance(expected, float) or isinstance(actual, float)):
-        return expected == actual or (expected != expected and actual != actual)
-    both_nan = math.isnan(expected) and math.isnan(actual)
-    return both_nan or math.isclose(expected, actual, rel_tol=RELATIVE, abs_tol=ABSOLUTE)
+def is_gap(node: ast.AST) -> bool:
+    """Whether it is `...` or `pass`, alone or as the value of an assignment or return."""
+    value = getattr(node, "value", None)
+    return isinstance(node, ast.Pass) or (
+        isinstance(node, ast.Expr | ast.Assign | ast.Return) and isinstance(value, ast.Constant) and value.value is ...
+    )
 
 
-def text_difference(expected: str, actual: str, at: str) -> str | None:
-    """As `difference`, for text: the first character that differs, with a little of what follows."""
-    if expected == actual:
-        return None
-    pairs = enumerate(zip(expected, actual, strict=False))
-    start = next((i for i, (a, b) in pairs if a != b), min(len(expected), len(actual)))
-    ours, right = (repr(text[start : start + 20]) if text[start:] else "the end" for text in (actual, expected))
-    return f"{at}character {start} begins {ours}, should be {right}"
+def is_text(node: ast.AST) -> bool:
+    return isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant) and isinstance(node.value.value, str)
 
 
-def sequence_difference(expected: Any, actual: Any, place: str, exact: bool) -> str | None:
-    """As `difference`, for lists and tuples, which count as the same."""
-    for i, (a, b) in enumerate(zip(expected, actual, strict=False)):
-        found = difference(a, b, f"{place}[{i}]", exact)
-        if found:
-            return found
-    at = f"at {place} " if place else ""
-    return None if len(expected) == len(actual) else f"{at}{len(actual)} items, should be {len(expected)}"
+def is_stub(attempt: Callable[..., Any]) -> bool:
+    """Whether nothing stands in it but `...` or `pass`, and perhaps words about it."""
+    body = getattr(tree_of(attempt), "body", None)
+    return isinstance(body, list) and all(is_gap(node) or is_text(node) for node in body)
 
 
-def mapping_difference(expected: Any, actual: Any, place: str, exact: bool) -> str | None:
-    """As `difference`, for dictionaries."""
-    at = f"at {place} " if place else ""
-    for key in expected:
-        if key not in actual:
-            return f"{at}the key {show(key)} is missing"
-        found = difference(expected[key], actual[key], f"{place}[{show(key)}]", exact)
-        if found:
-            return found
-    extra = [key for key in actual if key not in expected]
-    return f"{at}the key {show(extra[0])} is too much" if extra else None
+def has_gap(attempt: Callable[..., Any]) -> bool:
+    """Whether a line is still to be filled in; yes when the source is not to be had."""
+    tree = tree_of(attempt)
+    return tree is None or any(is_gap(node) for node in ast.walk(tree))
 
 
-def show(value: Any) -> str:
-    """A repr on one line: floats with five digits, long things cut."""
-    text = f"{value:.5g}" if isinstance(value, float) else " ".join(repr(value).split())
-    return text if len(text) <= 60 else f"{text[:57]}..."
+def unfinished(outcome: Outcome) -> bool:
+    """Whether a function with gaps came to nothing by one of them, rather than by a mistake."""
+    if outcome.error:
+        return isinstance(outcome.error, NotImplementedError) or "ellipsis" in str(outcome.error)
+    return outcome.value is None or outcome.value is ...
+
+
+def same_code(one: Callable[..., Any], other: Callable[..., Any]) -> bool:
+    """Whether two functions have the same steps, whatever their names and comments."""
+    return code_of(one) == code_of(other)
+
+
+def code_of(function: Callable[..., Any]) -> Any:
+    if inspect.isclass(function):
+        methods = {name: code_of(value) for name, value in vars(function).items() if inspect.isfunction(value)}
+        return methods or function
+    code = getattr(function, "__code__", None)
+    if code is None:
+        return function
+    steps = [
+        (step.opname, None if hasattr(step.argval, "co_code") else step.argrepr) for step in dis.get_instructions(code)
+    ]
+    own = re.compile(rf"\b{re.escape(code.co_name)}\b")
+    return [(name, own.sub("itself", text) if text else text) for name, text in steps]
