@@ -174,5 +174,7 @@ def pairs(n: int, seed: int = SEED) -> list[Pair]:
 
 def split(n_train: int, n_held_out: int, seed: int = SEED) -> tuple[list[Pair], list[Pair]]:
     """Pairs to learn from, and pairs to be asked for: no source of the one stands in the other."""
+    if min(n_train, n_held_out) < 0:
+        raise ValueError(f"n_train is {n_train} and n_held_out {n_held_out}; give 0 or more of each")
     drawn = pairs(n_train + n_held_out, seed)
     return drawn[:n_train], drawn[n_train:]

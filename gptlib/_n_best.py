@@ -53,14 +53,15 @@ def beam_search(
         for row, (total, ids) in enumerate(alive):
             tokens = sorted({*likeliest[row], *judge(ids)[2]})
             found += [(total + p, (*ids, i), row) for i, p in zip(tokens, log_p[row, tokens].tolist(), strict=True)]
-        alive, parents, kept = [], [], Counter()
+        alive, parents, kept, places = [], [], Counter(), Counter()
         for total, ids, row in sorted(found, key=lambda beam: -beam[0]):
             ends, missing, _ = judge(ids)
             if total == -math.inf or missing > (0 if ends else left):
                 continue
-            if ends:
+            places[missing] += 1
+            if ends and places[missing] <= width:  # so one beam is greedy: an end that it passes by is no answer
                 ended.append((total, ids))
-            elif kept[missing] < width:
+            elif not ends and kept[missing] < width:
                 kept[missing] += 1
                 alive.append((total, ids))
                 parents.append(row)

@@ -2,8 +2,8 @@
 
 # %% auto #0
 __all__ = ['Pair', 'EncoderDecoderConfig', 'pad', 'padding_mask', 'CrossAttention', 'DecoderBlock', 'shift_matrix', 'look_around',
-           'initialise', 'DecoderCache', 'EncoderDecoder', 'batches_by_length', 'fit', 'translate', 'exact_match',
-           'teacher_forcing', 'make_batch', 'smoothed_cross_entropy', 'alignment', 'beam_search']
+           'initialise', 'DecoderCache', 'EncoderDecoder', 'batches_by_length', 'optimizers_for', 'fit', 'translate',
+           'exact_match', 'teacher_forcing', 'make_batch', 'smoothed_cross_entropy', 'alignment', 'beam_search']
 
 # %% ../notebooks/12_encoder_decoder.ipynb #77beeccb
 import math
@@ -38,7 +38,7 @@ class EncoderDecoderConfig:
     end_id: int  # what it writes when the answer is complete
     n_layer: int = 1  # blocks of the encoder, and as many of the decoder; the paper has 6
     n_head: int = 4  # heads in each attention
-    n_embd: int = 64  # channels of a token; sines and cosines need an even number in each head
+    n_embd: int = 64  # channels of a token; an even number in each head, for sines and cosines
     dropout: float = 0.0  # share of activations set to zero in training
     norm: Literal["pre", "post"] = "pre"  # "post" is the paper's, "pre" is GPT-2's and easier to train
     gelu: Literal["erf", "tanh"] = "erf"  # the paper has ReLU; our MLP of lesson 06 has GELU
@@ -137,7 +137,7 @@ def look_around(model: "EncoderDecoder") -> None:
             queries[rows], keys[rows] = 0, 0
             queries[rows, :D], keys[rows, :D] = 4 * shift_matrix(offset, D, c.n_embd), 4 * torch.eye(D)
 
-
+# %% ../notebooks/12_encoder_decoder.ipynb #0fe57967
 @torch.no_grad()
 def initialise(model: "EncoderDecoder") -> None:
     """Maps that keep the size of what they read, biases 0, norms 1; attention begins as a copy of what it looks at.
@@ -170,6 +170,8 @@ class DecoderCache:
 
     def keep(self, rows: Int[Tensor, " N"]) -> None:
         """Go on with these texts only, in this order."""
+        if not self.length:
+            raise ValueError("this cache is empty; decode a first token before you choose among its texts")
         for layer in (layer for pair in self.layers for layer in pair):
             layer.k, layer.v = layer.k[rows], layer.v[rows]  # (N, H, size, D) each
 
@@ -218,8 +220,7 @@ class EncoderDecoder(nn.Module):
     ) -> Float[Tensor, "B T V"]:
         """Logits for the token after each of these; `cache` holds what stands before them."""
         checks.check_ids("target", target, self.config.vocab_size)
-        if len(target) != len(memory):
-            raise ValueError(f"target has {len(target)} texts and the source {len(memory)}; give one for each")
+        checks.check_rows(target, memory)
         past, T = 0 if cache is None else cache.length, target.size(1)
         mask = causal_mask(T, past + T, target.device)  # (T, past + T)
         x = self.embed(target, past)  # (B, T, C)
@@ -241,8 +242,7 @@ def batches_by_length(
 
     `pool` batches at a time are drawn, sorted by length and dealt in any order (Vaswani et al. 2017, section 5.1).
     """
-    if not len(pairs) or batch_size < 1:
-        raise ValueError(f"there are {len(pairs)} pairs for batches of {batch_size}; give at least one of each")
+    checks.check_batches(len(pairs), batch_size, pool)
     while True:
         order = torch.randperm(len(pairs), generator=generator).tolist()
         for i in range(0, len(order), pool * batch_size):
@@ -252,6 +252,16 @@ def batches_by_length(
             yield from (batches[j] for j in torch.randperm(len(batches), generator=generator).tolist())
 
 # %% ../notebooks/12_encoder_decoder.ipynb #4842187d
+def optimizers_for(model: nn.Module, lr: float, muon_lr: float, weight_decay: float) -> list[torch.optim.Optimizer]:
+    """AdamW, and Muon for the matrices that are no embeddings (lesson 12_encoder_decoder)."""
+    embeddings = {id(m.weight) for m in model.modules() if isinstance(m, nn.Embedding)}
+    matrices = [p for p in model.parameters() if p.dim() == 2 and id(p) not in embeddings]
+    inside = {id(p) for p in matrices}
+    rest = [p for p in model.parameters() if id(p) not in inside]
+    adamw = AdamW(decay_groups(rest, weight_decay), lr, (0.9, 0.95))
+    return [adamw, Muon(matrices, muon_lr, weight_decay=weight_decay)]
+
+# %% ../notebooks/12_encoder_decoder.ipynb #da063f73
 def fit(
     model: nn.Module,
     batches: Iterable[Any],
@@ -266,16 +276,9 @@ def fit(
 ) -> list[float]:
     """Train on one batch after the other and give back the losses (lesson 12_encoder_decoder; the parts: 08_training).
 
-    Matrices other than embeddings go to Muon, the rest to AdamW. `on_step(step)` is called behind each step, which
-    counts from 1. A ValueError says at which step a loss stopped being a number.
+    `on_step(step)` is called behind each step, from 1 on. A ValueError says at which step the loss was no number.
     """
-    embeddings = {id(m.weight) for m in model.modules() if isinstance(m, nn.Embedding)}
-    matrices = [p for p in model.parameters() if p.dim() == 2 and id(p) not in embeddings]
-    inside = {id(p) for p in matrices}
-    rest = [p for p in model.parameters() if id(p) not in inside]
-    adamw = AdamW(decay_groups(rest, weight_decay), lr, (0.9, 0.95))
-    optimizers = [adamw, Muon(matrices, muon_lr, weight_decay=weight_decay)]
-    losses: list[float] = []
+    optimizers, losses = optimizers_for(model, lr, muon_lr, weight_decay), []
     model.train()
     for step, batch in zip(range(steps), batches, strict=False):
         loss = loss_of(batch)
@@ -340,7 +343,7 @@ def smoothed_cross_entropy(
 
     Lesson 12_encoder_decoder. Places where the target is `ignore_index` count neither above nor below the line.
     """
-    checks.check_smoothing(smoothing)
+    checks.check_smoothing(logits, targets, smoothing)
     keep = targets != ignore_index  # (...)
     all_alike = -logits.log_softmax(-1).mean(-1).where(keep, 0).sum() / keep.sum()
     return (1 - smoothing) * cross_entropy(logits, targets, ignore_index) + smoothing * all_alike
@@ -350,13 +353,14 @@ def smoothed_cross_entropy(
 def alignment(model: EncoderDecoder, source: Sequence[int], target: Sequence[int]) -> Float[Tensor, "L H T S"]:
     """How much each written token, the end included, took from each token of the source (12_encoder_decoder)."""
     checks.check_sources([source], 1)
-    reads, _ = teacher_forcing(target, model.config.start_id, model.config.end_id)
+    checks.check_lists([target])
+    reads, _ = teacher_forcing([int(i) for i in target], model.config.start_id, model.config.end_id)
     layers, device = [block.cross for block in model.decoder], model.embedding.weight.device
     try:
         for layer in layers:
             layer.seen = {}
         with evaluating(model):
-            model(torch.tensor([source], device=device), torch.tensor([reads], device=device))
+            model(torch.tensor([list(source)], device=device), torch.tensor([reads], device=device))
         return torch.stack([layer.seen["weights"][0] for layer in layers])
     finally:
         for layer in layers:
@@ -365,12 +369,7 @@ def alignment(model: EncoderDecoder, source: Sequence[int], target: Sequence[int
 # %% ../notebooks/12_encoder_decoder.ipynb #328492c2
 @torch.no_grad()
 def beam_search(
-    model: EncoderDecoder,
-    source: Sequence[int],
-    max_new_tokens: int,
-    *,
-    width: int = 4,
-    length_power: float = 0.6,
+    model: EncoderDecoder, source: Sequence[int], max_new_tokens: int, *, width: int = 4, length_power: float = 0.6
 ) -> list[tuple[float, list[int]]]:
     """The best answers that `width` beams find, with their log-probabilities in nats, best first.
 

@@ -297,6 +297,17 @@ def test_a_narrow_beam_is_greedy() -> None:
     assert found.text == new_text(model, BPE, "the fox", 20, temperature=0, min_new_tokens=20)
 
 
+def test_an_end_that_is_not_among_the_likeliest_ends_nothing() -> None:
+    """Bug: an end that a beam passes by counts as a text, and beats what the beam writes, which only gets longer."""
+    tokenizer = CharTokenizer("ab")
+    table = torch.tensor([[0.05, 0.6, 0.35], [0.5, 0.2, 0.3], [0.3, 0.3, 0.4]]).log()  # the last one is the end
+    for length_power in (0.0, 1.0):
+        (found,) = n_best(TableModel(table), tokenizer, "a", 1, 5, width=1, length_power=length_power)
+        assert found.text == "babab"
+    first, second = n_best(TableModel(table), tokenizer, "a", 2, 5, width=2, length_power=0.0)
+    assert (first.text, second.text) == ("", "b")  # two beams have room for the end
+
+
 def test_one_text_in_two_spellings_comes_once() -> None:
     """With the likelier of its spellings: "ab" and the end, or "a", "b" and the end."""
     tokenizer = BPETokenizer.train("ab", 258)
