@@ -14,10 +14,12 @@ import torch
 from safetensors.torch import load_file, save_file
 
 import gptlib
+from gptlib._hub import is_pretrained
 from gptlib.model import GPT, GPTConfig
 from gptlib.pretrained import config_from_hf, from_hf, gpt2_tokenizer, load_pretrained, to_hf
 from gptlib.tokenizer import BPETokenizer, CharTokenizer
 
+EMPTY = torch.ones(300, 0)
 CONFIG = GPTConfig(300, block_size=12, n_layer=2, n_head=2, n_embd=8)
 
 
@@ -56,14 +58,10 @@ def says(error: type[Exception], sentence: str) -> Any:
 # ---- where it should be
 
 
-@pytest.mark.parametrize("source", [Path("nowhere"), "./nowhere", "a/b/c", "two words", "", "../gpt2"])
+@pytest.mark.parametrize("source", [Path("nowhere"), "./nowhere", "a/b/c", "two words", "", "../gpt2", Path("a" * 999)])
 def test_a_folder_that_is_not_there(source: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A path is never a name on the hub."""
+    """A path is never a name on the hub, and nothing is not the folder one is in."""
     monkeypatch.chdir(tmp_path)
-    if source == "":  # which is the folder one is in
-        with says(FileNotFoundError, "has no config.json: give the folder of a GPT-2"):
-            from_hf(source)
-        return
     for function in (from_hf, gpt2_tokenizer, load_pretrained):
         with says(FileNotFoundError, f"the folder {str(source)!r} is not there: give one with config.json and model."):
             function(source)
@@ -100,6 +98,20 @@ def test_an_unknown_name_and_no_network(monkeypatch: pytest.MonkeyPatch) -> None
             gpt2_tokenizer()
 
 
+def test_fetched_in_part_and_no_network(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, good: Path) -> None:
+    """Without a network the hub's library gives the folder that it has, though nothing that was asked for is in it."""
+    monkeypatch.setattr("huggingface_hub.snapshot_download", lambda *_, **__: str(tmp_path))
+    for name in ("vocab.json", "merges.txt"):
+        shutil.copy(good / name, tmp_path)
+    gpt2_tokenizer("gpt2")
+    with says(FileNotFoundError, "'gpt2' could not be had from the hub (nothing of config.json, model.safetensors, "):
+        from_hf("gpt2")
+    for name in ("vocab.json", "merges.txt"):
+        (tmp_path / name).unlink()
+    with says(FileNotFoundError, "(nothing of tokenizer.json, vocab.json, merges.txt): connect to a network, or give"):
+        gpt2_tokenizer("gpt2")
+
+
 def test_without_the_extra(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "huggingface_hub", None)
     with says(
@@ -126,6 +138,25 @@ def test_what_is_no_source_at_all(source: Any) -> None:
         from_hf(source)
 
 
+@pytest.mark.parametrize("source", [5, None, b"gpt2"])
+def test_what_names_no_tokenizer(source: Any, good: Path) -> None:
+    for arguments in ((source,), (source, good / "merges.txt")):
+        with says(ValueError, f"{source!r} names no model: give a folder, or a name on the hub, as 'gpt2'"):
+            gpt2_tokenizer(*arguments)
+
+
+def test_shapes_without_numbers(tmp_path: Path) -> None:
+    """For a model that was made on the device meta and never filled."""
+    transformers = pytest.importorskip("transformers")
+    with torch.device("meta"):
+        theirs, ours = transformers.GPT2LMHeadModel(transformers.GPT2Config(n_layer=1)), GPT(CONFIG)
+    with says(ValueError, "transformer.wte.weight is on the device meta and holds no numbers: load the model before"):
+        from_hf(theirs)
+    with says(ValueError, "token_embedding.weight is on the device meta and holds no numbers: load the model before"):
+        to_hf(ours, tmp_path / "m")
+    assert not (tmp_path / "m").exists()
+
+
 # ---- what it says of itself
 
 
@@ -135,11 +166,12 @@ def test_a_folder_without_a_description(folder: Path) -> None:
         from_hf(folder)
 
 
-@pytest.mark.parametrize("content", [b"{", b"[]", b"\xff\xfe", b""])
+@pytest.mark.parametrize("content", [b"{", b"[]", b"\xff\xfe", b"", b"[" * 100_000])
 def test_a_damaged_description(folder: Path, content: bytes) -> None:
     (folder / "config.json").write_bytes(content)
     with says(ValueError, f"{folder / 'config.json'} is damaged: copy or download it again"):
         from_hf(folder)
+    assert not is_pretrained(folder)
 
 
 def test_a_run_folder_of_ours() -> None:
@@ -176,6 +208,26 @@ def test_sizes_that_no_model_has() -> None:
         config_from_hf({"n_positions": 0})
     with says(ValueError, "n_embd is None; give an int of at least 1"):
         config_from_hf({"n_embd": None})
+
+
+@pytest.mark.parametrize(
+    "name, size, found",
+    [
+        ("n_layer", 20_000, "the number of tensors is 28"),
+        ("n_embd", 10**9, "no tensor is longer than 300"),
+        ("n_embd", 10**30, "no tensor is longer than 300"),
+        ("vocab_size", 10**18, "no tensor is longer than 300"),
+        ("n_positions", 10**18, "no tensor is longer than 300"),
+    ],
+)
+def test_sizes_that_the_weights_cannot_have(folder: Path, name: str, size: int, found: str) -> None:
+    """They would take a minute to make, or more than a number can count, before a shape could be compared."""
+    change(folder / "config.json", **{name: size})
+    with says(ValueError, f"{name} is {size:,} in this configuration, and {found}: correct one"):
+        from_hf(folder)
+    change_tensors(folder, more=torch.empty(0, 10**6))  # a side that costs nothing allows nothing
+    with says(ValueError, f"{name} is {size:,} in this configuration, and "):
+        from_hf(folder)
 
 
 # ---- what it holds
@@ -232,6 +284,15 @@ def test_tensors_that_are_missing_left_over_or_misshapen(folder: Path) -> None:
         ),
         ({"lm_head__weight": torch.ones(300, 8)}, "lm_head.weight is not the table wte.weight: set tie_word_"),
         ({"lm_head__weight": torch.ones(3, 8)}, "lm_head.weight is not the table wte.weight: set tie_word_"),
+        ({"lm_head__weight": torch.ones(())}, "lm_head.weight is not the table wte.weight: set tie_word_"),
+        (
+            {"lm_head__weight": torch.ones(()), "transformer__wte__weight": torch.ones(()), "more": torch.ones(300)},
+            "transformer.wte.weight has the shape (), and its configuration asks for (300, 8)",
+        ),
+        (
+            {"lm_head__weight": EMPTY, "transformer__wte__weight": EMPTY, "more": torch.ones(300)},
+            "transformer.wte.weight has the shape (300, 0), and its configuration asks for (300, 8)",
+        ),
         (
             {"transformer__ln_f__bias": torch.ones(8, dtype=torch.int8)},
             "holds numbers of the type 'I8': save it with F64,",
@@ -290,6 +351,28 @@ def test_a_vocabulary_that_the_model_does_not_know(folder: Path) -> None:
         ("model", "dropout", 0.1, "has the dropout '0.1'"),
         ("model", "ignore_merges", True, "has the ignore_merges 'True'"),
         ("model", "end_of_word_suffix", "</w>", "has the end_of_word_suffix '</w>'"),
+        ("", "post_processor", {"type": "RobertaProcessing"}, "has the post_processor 'RobertaProcessing', and GPT-2 "),
+        (
+            "",
+            "post_processor",
+            {"type": "TemplateProcessing", "single": [{"SpecialToken": {"id": "a"}}, {"Sequence": {"id": "A"}}]},
+            "has the post_processor 'TemplateProcessing', and GPT-2 'ByteLevel'",
+        ),
+        ("", "added_tokens", [{"id": 0, "content": "a", "lstrip": True}], "has the lstrip of a special token 'True'"),
+        ("", "added_tokens", [{"id": 0, "content": "a", "rstrip": True}], "has the rstrip of a special token 'True'"),
+        (
+            "",
+            "added_tokens",
+            [{"id": 0, "content": "a", "single_word": True}],
+            "has the single_word of a special token",
+        ),
+        (
+            "",
+            "added_tokens",
+            [{"id": "a", "content": "a"}],
+            "is not in a format known here: give vocab.json and merges",
+        ),
+        ("model", "merges", [["a"]], "is not in a format known here: give vocab.json and merges.txt"),
         ("model", "vocab", 3, "is not in a format known here: give vocab.json and merges.txt"),
         ("", "model", None, "is not in a format known here: give vocab.json and merges.txt"),
     ],
@@ -316,11 +399,35 @@ def test_nothing_is_written_over(folder: Path, tmp_path: Path, tokenizer: BPETok
     model = GPT(CONFIG)
     before = {path.name: path.read_bytes() for path in folder.iterdir()}
     for path in (folder, gptlib._runs.shipped()):
-        with says(ValueError, f"{path} holds a config.json already, which would be lost: name another folder"):
+        with says(ValueError, f"{path} holds a config.json already, which would be lost or mixed up: name another"):
             to_hf(model, path, tokenizer)
     assert {path.name: path.read_bytes() for path in folder.iterdir()} == before
-    with says(ValueError, f"{folder / 'vocab.json'} is a file: name a folder to write the model to"):
-        to_hf(model, folder / "vocab.json")
+
+
+@pytest.mark.parametrize("name", ["merges.txt", "tokenizer_config.json", "added_tokens.json", "pytorch_model.bin"])
+def test_nothing_that_would_be_read_along_stays(tmp_path: Path, tokenizer: BPETokenizer, name: str) -> None:
+    """For a file that is lost without a word, and one that says something else than what is written beside it."""
+    (tmp_path / name).write_text("mine", encoding="utf-8", newline="\n")
+    with says(ValueError, f"{tmp_path} holds a {name} already, which would be lost or mixed up: name another folder"):
+        to_hf(GPT(CONFIG), tmp_path, tokenizer)
+    assert [path.name for path in tmp_path.iterdir()] == [name]
+    assert (tmp_path / name).read_text(encoding="utf-8") == "mine"
+
+
+def test_a_folder_that_cannot_be_made(folder: Path, tmp_path: Path) -> None:
+    model = GPT(CONFIG)
+    for path in (folder / "vocab.json", folder / "vocab.json" / "m", tmp_path / ("a" * 999)):
+        with says(ValueError, f"the folder {str(path)[:100]!r} cannot be made ("):
+            to_hf(model, path)
+    with says(ValueError, "a model cannot be written to a NoneType: name a folder"):
+        to_hf(model, None)
+
+
+@pytest.mark.parametrize("model", [None, torch.nn.Linear(2, 2), "gpt2"])
+def test_what_is_no_model_of_ours(tmp_path: Path, model: Any) -> None:
+    with says(ValueError, f"a {type(model).__name__} is no GPT of gptlib: give one that gptlib.load or from_hf gave"):
+        to_hf(model, tmp_path / "m")
+    assert not (tmp_path / "m").exists()
 
 
 def test_a_tokenizer_that_gpt2_cannot_have(tmp_path: Path) -> None:

@@ -172,6 +172,20 @@ def test_what_was_read_no_longer_needs_the_file(tmp_path: Path) -> None:
     assert same_weights(ours, from_hf(theirs))
 
 
+def test_a_head_written_out_may_be_narrower_or_not_a_number(tmp_path: Path) -> None:
+    """For a comparison that takes NaN for a difference: such a model is broken, but its head is its table."""
+    theirs = make_theirs()
+    theirs.save_pretrained(tmp_path)
+    stored = load_file(tmp_path / "model.safetensors")
+    table = stored["transformer.wte.weight"]
+    table[0, 0], table[1:] = math.nan, table[1:].half().float()
+    save_file(stored | {"lm_head.weight": table.half()}, tmp_path / "model.safetensors")
+    assert from_hf(tmp_path).head.weight[0, 0].isnan()
+    with pytest.raises(ValueError, match=r"lm_head\.weight is not the table"):
+        save_file(stored | {"lm_head.weight": table.nan_to_num(0.0)}, tmp_path / "model.safetensors")
+        from_hf(tmp_path)
+
+
 @pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.float64])
 def test_numbers_keep_their_type(tmp_path: Path, dtype: torch.dtype) -> None:
     make_theirs().to(dtype).save_pretrained(tmp_path)
@@ -304,6 +318,23 @@ def test_what_a_configuration_leaves_out_is_gpt2() -> None:
     assert (config_from_hf({}).gelu, config_from_hf({}).dropout, config_from_hf({}).vocab_size) == ("tanh", 0.1, 50257)
 
 
+def test_sizes_by_their_other_names(tmp_path: Path) -> None:
+    """The number of heads shows in no shape: with the 12 of GPT-2 the logits would be wrong without a word."""
+    theirs = make_theirs(D=6, n_head=4)
+    theirs.save_pretrained(tmp_path)
+    path = tmp_path / "config.json"
+    described = json.loads(path.read_text(encoding="utf-8"))
+    for name, other in transformers.GPT2Config.attribute_map.items():
+        described[other if name == "n_head" else name] = described.pop(other, described.get(name))
+    path.write_text(json.dumps(described), encoding="utf-8", newline="\n")
+    assert "num_attention_heads" in described and "n_head" not in described
+    ids = make_ids(theirs)
+    with torch.no_grad():
+        torch.testing.assert_close(from_hf(tmp_path)(ids), theirs(ids).logits, atol=1e-4, rtol=1e-4)
+    for described in ({"num_attention_heads": 2, "n_head": 4}, {"n_head": 4, "num_attention_heads": 2}):
+        assert config_from_hf(described).n_head == transformers.GPT2Config.from_dict(described).n_head
+
+
 FOUR = [(12, 12, 768, 124), (24, 16, 1024, 355), (36, 20, 1280, 774), (48, 25, 1600, 1558)]
 
 
@@ -393,6 +424,22 @@ def test_a_tokenizer_json_is_read_as_well(written: Path, trained: BPETokenizer, 
     ours = gpt2_tokenizer(tmp_path)
     assert ours.special_tokens == {**trained.special_tokens, "<pad>": trained.vocab_size}
     assert ours.encode(SOME_TEXT + END_OF_TEXT, "all") == trained.encode(SOME_TEXT + END_OF_TEXT, "all")
+
+
+@pytest.mark.parametrize("word", ["additional_special_tokens", "extra_special_tokens"])
+def test_special_tokens_go_out_and_back(tmp_path: Path, trained: BPETokenizer, word: str) -> None:
+    """For one whose text is read as letters for bytes: it has letters that stand for none, such as the space."""
+    specials = ["<|user|>", END_OF_TEXT, "<|end of turn|>", "<|한국|>"]
+    tokenizer = BPETokenizer.train(SOME_TEXT, 340, special_tokens=specials)
+    to_hf(GPT(GPTConfig(340, block_size=9, n_layer=1, n_head=1, n_embd=4)), tmp_path, tokenizer)
+    about = (tmp_path / "tokenizer_config.json").read_text(encoding="utf-8")
+    about = about.replace("additional_special_tokens", word)
+    (tmp_path / "tokenizer_config.json").write_text(about, encoding="utf-8", newline="\n")
+    back = gpt2_tokenizer(tmp_path)
+    assert back.special_tokens == tokenizer.special_tokens and back.fingerprint == tokenizer.fingerprint
+    text = "the tale<|user|>seven<|end of turn|><|한국|>" + END_OF_TEXT
+    ids = tokenizer.encode(text, "all")
+    assert back.encode(text, "all") == ids == transformers.AutoTokenizer.from_pretrained(tmp_path)(text)["input_ids"]
 
 
 def test_a_vocabulary_without_an_end_mark_gets_none(written: Path, tmp_path: Path) -> None:
