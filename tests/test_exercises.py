@@ -16,7 +16,7 @@ import numpy as np
 import pytest
 import torch
 
-from exercises import Exercise, _core, check
+from exercises import Exercise, Property, Wrong, _core, _predict, _progress, answer, check, hint, predict, progress
 from exercises._compare import difference
 from exercises._core import ROUNDS, judge, judge_function, judge_value, load
 
@@ -26,6 +26,7 @@ FILES = sorted((ROOT / "notebooks" / "exercises").glob("nb*.py"))
 REGISTERED = {number: entry for path in FILES for number, entry in load(f"{int(path.stem[2:])}.0").items()}
 EVERY_EXERCISE = pytest.mark.parametrize("number", REGISTERED)
 FUNCTIONS = pytest.mark.parametrize("number", [number for number, entry in REGISTERED.items() if entry.inputs])
+RESULTS = pytest.mark.parametrize("number", [n for n, entry in REGISTERED.items() if entry.inputs and not entry.use])
 PREDICTIONS = pytest.mark.parametrize("number", [number for number, entry in REGISTERED.items() if not entry.inputs])
 
 
@@ -164,12 +165,10 @@ def test_no_right_way_is_rejected(number: str, scale: Callable[[int, int], int])
         assert found.right, f"{ways[run % len(ways)].__name__}: {found}"
 
 
-@FUNCTIONS
+@RESULTS
 @pytest.mark.parametrize("how", ["double", "strided", "numpy", "gradient"])
 def test_layout_and_precision_of_the_answer_do_not_matter(number: str, how: str) -> None:
     entry = REGISTERED[number]
-    if entry.use:
-        pytest.skip("what is looked at is not the result itself")
     assert judge(number, lambda *arguments: dressed(entry.reference(*arguments), how)).right
 
 
@@ -184,11 +183,9 @@ def test_every_wrong_version_gets_its_own_sentence(number: str, scale: Callable[
             assert found.wrong is wrong, f"{wrong.says!r} was taken for: {found}"
 
 
-@FUNCTIONS
+@RESULTS
 def test_another_wrong_answer_is_not_right(number: str) -> None:
     entry = REGISTERED[number]
-    if entry.use:
-        pytest.skip("what is looked at is not the result itself")
     assert verdict(number, lambda *arguments: spoiled(entry.reference(*arguments))).startswith("not yet: ")
 
 
@@ -298,6 +295,7 @@ def test_a_right_function_is_right_whatever_its_precision_and_kind(exercise: Cal
     exercise(lambda x: x.softmax(-1), tensors)
     assert verdict("99.1", lambda x: torch.softmax(x, 1)) == "right: because (20 random inputs agree)"
     assert verdict("99.1", lambda x: torch.softmax(x.double(), 1)).startswith("right")
+    assert verdict("99.1", lambda x: torch.softmax(x.bfloat16(), 1)).startswith("right")
     assert verdict("99.1", lambda x: torch.softmax(x, 1).numpy()).startswith("right")
     assert verdict("99.1", lambda x: x.clone().requires_grad_().softmax(1)).startswith("right")
 
@@ -310,6 +308,19 @@ def test_the_first_difference_is_told(exercise: Callable[..., None]) -> None:
     assert verdict("99.1", lambda x: x.tolist()) == "not yet: a value of type list, should be Tensor"
     assert verdict("99.1", lambda x: x * torch.nan).startswith("not yet: at [0, 0] nan, should be 0; 6 of 6")
     assert verdict("99.1", lambda x: x > 0) == "not yet: booleans, should be floats"
+
+
+def test_arguments_and_both_results_are_sketched(exercise: Callable[..., None]) -> None:
+    def reference(scores: torch.Tensor, names: list[str]) -> torch.Tensor:
+        return scores
+
+    exercise(reference, lambda rng: (torch.ones(2, 3), ["a"] * rng.randint(1, 4)))
+    assert str(judge("99.1", lambda scores, names: scores.double().sum(0))).splitlines() == [
+        "not yet: shape (3,), should be (2, 3)",
+        "     given     scores: (2, 3) float32, names: ['a']",  # the smallest of the twenty
+        "     yours     (3,) float64",
+        "     expected  (2, 3) float32",
+    ]
 
 
 def test_integers_are_held_exactly(exercise: Callable[..., None]) -> None:
@@ -341,9 +352,70 @@ def test_integers_are_held_exactly(exercise: Callable[..., None]) -> None:
         ({1, 2}, {1}, "{1}, should be {1, 2}"),
     ],
 )
-def test_plain_values(exercise: Callable[..., None], expected: Any, actual: Any, finding: str | None) -> None:
-    exercise(expected)
-    assert verdict("99.1", actual) == (f"not yet: {finding}" if finding else "right: because")
+def test_plain_values(expected: Any, actual: Any, finding: str | None) -> None:
+    assert difference(expected, actual) == finding
+
+
+# three exercises of one idea: the mean of two numbers
+
+
+def numbers(rng: random.Random) -> tuple[float, float]:
+    return rng.uniform(-5, 5), rng.uniform(-5, 5)
+
+
+SUM = Wrong("the numbers are added and not divided", lambda a, b: a + b, mistake=7)
+FIRST = Wrong("the second number has no part in it", lambda a, b: a)
+BREAKS = Wrong("a number is no list", lambda a, b: sum(a))
+
+
+def test_a_known_mistake_gets_its_sentence_and_a_neighbour_does_not(exercise: Callable[..., None]) -> None:
+    exercise(lambda a, b: (a + b) / 2, numbers, wrong=(SUM, FIRST, BREAKS))
+    found = judge("99.1", lambda a, b: b + a)
+    assert (found.right, found.wrong, found.says) == (False, SUM, f"not yet: {SUM.says}")
+    assert found.details[0].endswith(tuple("0123456789")) and "should be" in found.details[0]
+    assert judge("99.1", lambda a, b: a * 1.0).wrong is FIRST
+    found = judge("99.1", lambda a, b: sum(b))
+    assert found.wrong is BREAKS
+    assert "raises TypeError" in found.details[0]
+    assert judge("99.1", lambda a, b: a * b).wrong is None
+
+
+def test_a_mistake_in_most_rounds_is_named_and_in_few_is_not(exercise: Callable[..., None]) -> None:
+    """Readers add touches of their own: what they mostly do is told, what they do by chance is not."""
+    exercise(lambda a, b: (a + b) / 2, numbers, wrong=(SUM,))
+    assert judge("99.1", lambda a, b: a + b if a > -3 else 77.0).wrong is SUM
+    assert judge("99.1", lambda a, b: a + b if a > 3 else 77.0).wrong is None
+
+
+def test_a_property_speaks_where_no_mistake_is_known(exercise: Callable[..., None]) -> None:
+    rule = Property("a row does not add up to 1", lambda f, x: torch.allclose(f(x).sum(-1), torch.ones(3)))
+    exercise(lambda x: x.softmax(-1), tensors, properties=(rule,))
+    assert verdict("99.1", lambda x: x.exp()) == "not yet: a row does not add up to 1"
+    assert verdict("99.1", lambda x: (2 * x).softmax(-1)).startswith("not yet: at [0, 0]")
+    assert verdict("99.1", lambda x: x.softmax(-1)).startswith("right")
+
+
+def test_a_property_alone_can_reject(exercise: Callable[..., None]) -> None:
+    """What the reference answers is one right answer of several: the rule decides."""
+    rule = Property("the answer remembers the call before", lambda f, a, b: f(a, b) == f(a, b))
+    exercise(lambda a, b: 0, numbers, properties=(rule,), use=lambda f, a, b: 0)
+    state = iter(range(10_000))
+    assert verdict("99.1", lambda a, b: next(state)) == "not yet: the answer remembers the call before"
+    assert verdict("99.1", lambda a, b: 5).startswith("right")
+
+
+def test_what_is_looked_at_can_be_more_than_the_result(exercise: Callable[..., None]) -> None:
+    """The mode of a model afterwards, for one."""
+
+    def look(attempt: Callable[..., Any], model: torch.nn.Module) -> dict[str, Any]:
+        return {"answer": attempt(model), "in training mode afterwards": model.training}
+
+    def reference(model: torch.nn.Module) -> int:
+        return 1
+
+    exercise(reference, lambda rng: (torch.nn.Linear(2, 2),), use=look)
+    assert verdict("99.1", lambda model: 1).startswith("right")
+    assert "['in training mode afterwards'] False" in verdict("99.1", lambda model: int(bool(model.eval())))
 
 
 def test_an_exception_names_the_line_of_the_reader(exercise: Callable[..., None]) -> None:
@@ -355,9 +427,92 @@ def test_an_exception_names_the_line_of_the_reader(exercise: Callable[..., None]
 
     line = attempt.__code__.co_firstlineno + 2
     assert verdict("99.1", attempt).startswith(
-        f"not yet: line {line} raises RuntimeError: mat1 and mat2 shapes cannot be"
+        f"not yet: line {line}, `return torch.ones(7, 7) @ x`, raises RuntimeError: mat1 and mat2 shapes cannot be"
     )
     assert "\n" not in verdict("99.1", attempt)
+    assert verdict("99.1", lambda x: sys.exit("enough")).endswith("raises SystemExit: enough")
+
+    class Attempt:
+        def __init__(self, x: torch.Tensor) -> None:
+            self.y = x.no_such_thing
+
+    assert "`self.y = x.no_such_thing`, raises AttributeError" in verdict("99.1", Attempt)
+
+
+def test_an_error_that_is_asked_for_is_right(exercise: Callable[..., None]) -> None:
+    def reference(n: int) -> int:
+        if n > 5:
+            raise ValueError(f"{n} is above 5")
+        return n
+
+    exercise(reference, lambda rng: (rng.randint(0, 9),))
+    assert verdict("99.1", reference).startswith("right")
+    assert "should raise ValueError" in verdict("99.1", lambda n: n)
+
+    def other_kind(n: int) -> int:
+        return {0: 0, 1: 1, 2: 2, 3: 3, 4: 4, 5: 5}[n]
+
+    assert "raises KeyError" in verdict("99.1", other_kind)
+
+
+def test_an_endless_loop_is_stopped_and_the_stop_button_still_works(
+    exercise: Callable[..., None], listening: None
+) -> None:
+    exercise(abs, lambda rng: (rng.random(),))
+
+    def endless(x: float) -> float:
+        while True:
+            x += 1
+
+    begin = time.monotonic()
+    assert verdict("99.1", endless).startswith("not yet: it still ran after 1.2 seconds")
+    assert time.monotonic() - begin < 20  # two, on a machine that has nothing else to do
+
+    def stopped(x: float) -> float:
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        judge("99.1", stopped)
+    assert verdict("99.1", abs).startswith("right")
+
+
+def test_an_endless_loop_that_catches_everything_is_stopped_too(exercise: Callable[..., None], listening: None) -> None:
+    exercise(abs, lambda rng: (rng.random(),))
+
+    def endless(x: float) -> float:
+        while True:
+            try:
+                x += 1
+            except Exception:
+                continue
+
+    assert "still ran" in verdict("99.1", endless)
+
+
+def test_what_the_reader_prints_is_seen_once(exercise: Callable[..., None], capsys: pytest.CaptureFixture[str]) -> None:
+    exercise(abs, lambda rng: (rng.random(),))
+    assert judge("99.1", lambda x: print("here") or abs(x)).right
+    assert capsys.readouterr().out == "here\n"
+
+
+def test_a_check_leaves_the_random_numbers_of_the_notebook_alone(exercise: Callable[..., None]) -> None:
+    """Else a notebook with solved exercises would print other numbers than one without."""
+    exercise(lambda x: x, tensors)
+    torch.manual_seed(3)
+    random.seed(3)
+    expected = torch.rand(2), random.random()
+    torch.manual_seed(3)
+    random.seed(3)
+    judge("99.1", lambda x: x + torch.rand(3, 1) + random.random())
+    assert torch.equal(torch.rand(2), expected[0])
+    assert random.random() == expected[1]
+
+
+def test_dropout_can_be_compared(exercise: Callable[..., None]) -> None:
+    """Reference and attempt draw the same global random numbers."""
+    exercise(lambda x: torch.dropout(x, 0.5, True), tensors)
+    assert verdict("99.1", lambda x: torch.nn.functional.dropout(x, 0.5)).startswith("right")
+    assert verdict("99.1", lambda x: torch.nn.functional.dropout(x, 0.5, False)).startswith("not yet")
 
 
 def test_changing_an_argument_in_place_is_noticed(exercise: Callable[..., None]) -> None:
@@ -374,6 +529,10 @@ def test_stubs_are_unattempted_and_a_forgotten_return_is_not(exercise: Callable[
 
     def empty(x: torch.Tensor) -> Any: ...
 
+    def described(x: torch.Tensor) -> Any:
+        """What it should do."""
+        return ...
+
     def gap(x: torch.Tensor) -> Any:
         y = ...
         return y @ x
@@ -384,13 +543,37 @@ def test_stubs_are_unattempted_and_a_forgotten_return_is_not(exercise: Callable[
     def to_do(x: torch.Tensor) -> Any:
         raise NotImplementedError
 
+    class Layer(torch.nn.Module): ...
+
     def forgot(x: torch.Tensor) -> Any:
         x[..., 0].clone()
 
-    assert {verdict("99.1", stub) for stub in (empty, gap, returns_gap, to_do, None, ...)} == {"not attempted yet"}
+    def right_with_a_leftover(x: torch.Tensor) -> Any:
+        forgotten = ...
+        return (forgotten, x)[1]
+
+    stubs = (empty, described, gap, returns_gap, to_do, Layer, None, ...)
+    assert {verdict("99.1", stub) for stub in stubs} == {"not attempted yet"}
     assert verdict("99.1", forgot) == "not yet: it gives None; does it end with `return`?"
+    assert verdict("99.1", right_with_a_leftover).startswith("right")
     exercise((2, 3))
     assert verdict("99.1", (..., ...)) == "not attempted yet"
+
+
+def test_the_bug_that_is_given_is_unattempted_until_it_is_changed(exercise: Callable[..., None]) -> None:
+    def broken(a, b):
+        return a + b / 2
+
+    def my_mean(a, b):  # a comment, and another name, are no attempt
+        return a + b / 2
+
+    def touched(a, b):
+        return (a + b) * 2
+
+    exercise(lambda a, b: (a + b) / 2, numbers, given=broken, wrong=(Wrong("only b is halved", broken),))
+    assert verdict("99.1", my_mean) == "not attempted yet"
+    assert judge("99.1", touched).wrong is None
+    assert verdict("99.1", lambda a, b: b / 2 + a) == "not yet: only b is halved"
 
 
 def test_a_slip_that_only_some_inputs_show_is_found(exercise: Callable[..., None]) -> None:
@@ -409,16 +592,164 @@ def test_an_unknown_number_gets_a_sentence(number: Any) -> None:
 
 
 def test_an_unknown_number_of_a_known_notebook_names_the_known_ones() -> None:
-    if REGISTERED:
-        number = next(iter(REGISTERED))
-        assert number in verdict(f"{number.partition('.')[0]}.99", 1)
+    number = next(iter(REGISTERED))
+    assert number in verdict(f"{number.partition('.')[0]}.99", 1)
 
 
 def test_importing_check_is_quick_and_loads_nothing_heavy() -> None:
     code = (
-        "import sys, time; start = time.process_time(); from exercises import check; check('77.1', None);"
-        "print(time.process_time() - start < 0.3, bool({'torch', 'numpy', 'gptlib'} & set(sys.modules)))"
+        "import sys, time; start = time.process_time(); from exercises import check, predict; check('77.1', None);"
+        "heavy = {'torch', 'numpy', 'gptlib', 'ipywidgets', 'IPython'} & set(sys.modules);"
+        "print(time.process_time() - start < 0.3, bool(heavy))"
     )
     command = [sys.executable, "-c", code]
     done = subprocess.run(command, cwd=ROOT / "notebooks", capture_output=True, text=True, timeout=60, check=True)
     assert done.stdout.splitlines()[-1] == "True False"
+
+
+# ---- predictions
+
+
+def test_a_prediction_is_judged_and_never_told(exercise: Callable[..., None]) -> None:
+    exercise((2, 3), kind="predict", wrong=(Wrong("rows come first", (3, 2)),))
+    assert verdict("99.1", (3, 2)) == "not yet: rows come first"
+    assert verdict("99.1", [2, 3]) == "right: because"
+    assert verdict("99.1", torch.Size([2, 3])) == "right: because"
+    assert verdict("99.1", (7, 7)) == "not yet: it is not (7, 7)"
+    assert verdict("99.1", 6) == "not yet: 2 values in brackets is asked for, and 6 is a number"
+    exercise(lambda: "rows", kind="predict", choices=("rows", "columns"), wrong=(Wrong("each is a query", "columns"),))
+    assert verdict("99.1", "rows") == verdict("99.1", "a") == verdict("99.1", "A") == "right: because"
+    assert verdict("99.1", "b") == "not yet: each is a query"
+    assert verdict("99.1", "both") == "not yet: choose from 'rows', 'columns'"
+
+
+# ---- hints, answers, progress
+
+
+def test_hints_come_one_by_one(exercise: Callable[..., None], capsys: pytest.CaptureFixture[str]) -> None:
+    exercise(abs, numbers, hints=("one", "two", "three"))
+    for _ in range(4):
+        hint("99.1")
+    assert capsys.readouterr().out.splitlines() == [
+        "99.1  hint 1 of 3: one",
+        "99.1  hint 2 of 3: two",
+        "99.1  hint 3 of 3: three",
+        '99.1  that were all 3 hints; answer("99.1") shows a solution. The last was:',
+        "99.1  hint 3 of 3: three",
+    ]
+
+
+def test_an_answer_is_shown_after_asking(
+    exercise: Callable[..., None], capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def mean(a: float, b: float) -> float:
+        return (a + b) / 2
+
+    exercise(mean, numbers, why="two numbers, so half of their sum")
+    monkeypatch.setattr("builtins.input", lambda question: "n")
+    answer("99.1")
+    assert "return (a + b) / 2" not in capsys.readouterr().out
+    monkeypatch.setattr("builtins.input", lambda question: "Yes")
+    answer("99.1")
+    assert capsys.readouterr().out.endswith("    return (a + b) / 2\n\ntwo numbers, so half of their sum\n")
+
+    def nobody(question: str) -> str:
+        raise EOFError
+
+    monkeypatch.setattr("builtins.input", nobody)
+    answer("99.1")
+    assert capsys.readouterr().out == '99.1  answer("99.1", sure=True) shows the solution\n'
+    exercise(lambda: 40 + 2, why="because it is")
+    answer("99.1", sure=True)
+    assert capsys.readouterr().out == "99.1  42\n\nbecause it is\n"
+
+
+@EVERY_EXERCISE
+def test_its_answer_can_be_shown(number: str, capsys: pytest.CaptureFixture[str]) -> None:
+    answer(number, sure=True)
+    shown = capsys.readouterr().out
+    assert REGISTERED[number].why in shown
+    if REGISTERED[number].inputs and callable(REGISTERED[number].solution or REGISTERED[number].reference):
+        assert re.search(r"^(def|class|@)", shown, re.MULTILINE), shown
+
+
+def test_what_is_done_is_kept_and_drawn(own_progress: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    first, entry = next(iter(REGISTERED.items()))
+    assert "0 of" in repr(progress()).splitlines()[0]
+    check(first, entry.reference if entry.inputs else entry.value())
+    hint(first)
+    assert json.loads(own_progress.read_text(encoding="utf-8")) == {first: {"hints": 1, "right": True}}
+    line = repr(progress()).splitlines()[0]
+    assert line.startswith("01 tokenizer") and "█░" in line and "1 of " in line and "1 hint" in line
+    assert 'value="1"' in progress()._repr_html_()
+    assert len(repr(progress()).splitlines()) == len(FILES)
+
+
+def test_nothing_wrong_or_unattempted_is_kept(own_progress: Path) -> None:
+    number = next(number for number, entry in REGISTERED.items() if entry.inputs)
+    check(number, None)
+    check(number, REGISTERED[number].wrong[0].does)
+    assert not own_progress.exists()
+
+
+def test_a_broken_file_is_put_aside_and_a_full_disk_forgets_nothing_while_python_runs(
+    own_progress: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    number = next(iter(REGISTERED))
+    own_progress.write_text("{ half a li", encoding="utf-8")
+    _progress.note(number, right=True)
+    assert own_progress.with_name("progress.json.unreadable").read_text(encoding="utf-8") == "{ half a li"
+    assert _progress.read() == {number: {"right": True}}
+    monkeypatch.setenv("GPTLIB_PROGRESS", str(own_progress / "below a file" / "x.json"))
+    try:
+        assert _progress.note(number, hints=2) == {"hints": 2}
+        assert _progress.read() == {number: {"hints": 2}}
+    finally:
+        _progress.seen.clear()
+
+
+# ---- questions
+
+
+def test_a_question_has_its_plain_text_way(exercise: Callable[..., None], capsys: pytest.CaptureFixture[str]) -> None:
+    exercise("rows", kind="predict", text="Which add up to 1?", choices=("rows", "columns"))
+    predict("99.1")
+    assert capsys.readouterr().out.splitlines() == [
+        "99.1  not attempted yet",
+        "Which add up to 1?",
+        "  a  rows",
+        "  b  columns",
+        'answer with predict("99.1", "b")',
+    ]
+    predict("99.1", "a")
+    assert capsys.readouterr().out == "99.1  right: because\n"
+    exercise((2, 3), kind="predict", text="Which shape?")
+    predict("99.1", 2, 3)
+    assert capsys.readouterr().out == "99.1  right: because\n"
+
+
+def test_the_widget_checks_what_is_chosen_or_typed(exercise: Callable[..., None]) -> None:
+    wrong = (Wrong("a column is a key", "columns"),)
+    exercise(
+        "rows", kind="predict", text="Which <add up> to 1?", choices=("rows", "columns"), wrong=wrong, hints=("h",)
+    )
+    question, field, buttons, said = _predict.widget("99.1", _core.find("99.1"), check).children
+    assert "&lt;add up&gt;" in question.value
+    buttons.children[0].click()
+    assert "99.1  not attempted yet" in said.value
+    field.value = "columns"
+    buttons.children[0].click()
+    assert "not yet: a column is a key" in said.value
+    buttons.children[1].click()
+    assert "hint 1 of 1: h" in said.value
+    field.value = "rows"
+    buttons.children[0].click()
+    assert "right: because" in said.value
+    exercise((2, 3), kind="predict", text="Which shape?")
+    _, field, _, said = _predict.widget("99.1", _core.find("99.1"), check).children
+    for typed in ("2, 3", "(2, 3)", "[2,3]"):
+        said.value = field.value = ""
+        field.value = typed
+        assert "right: because" in said.value, typed
+    field.value = "no idea"
+    assert "not yet: 2 values in brackets is asked for" in said.value

@@ -1,12 +1,10 @@
 """What an exercise is, and how an attempt is judged: right, like a known mistake, or where it first differs."""
 
 import ast
-import dis
 import importlib
 import inspect
 import linecache
 import random
-import re
 import textwrap
 import time
 import traceback
@@ -191,7 +189,7 @@ def judge_function(exercise: Exercise, attempt: Callable[..., Any], seeds: list[
             return Verdict(
                 False, f"not yet: it still ran after {LIMIT} seconds, on small input; does a loop never end?"
             )
-        if not trial and has_gap(attempt) and unfinished(actual):
+        if not trial and unfinished(attempt, actual):
             return Verdict(None, UNATTEMPTED)
         rounds.append((seed, expected, actual))
     failed = [(seed, expected, actual) for seed, expected, actual in rounds if not expected.like(actual)]
@@ -301,8 +299,7 @@ def describe_error(error: BaseException, attempt: Callable[..., Any]) -> str:
     """One line for an exception, with the last line of the reader's own code that it passed."""
     file = getattr(getattr(inspect.unwrap(attempt), "__code__", None), "co_filename", None)
     if inspect.isclass(attempt):
-        methods = [value for value in vars(attempt).values() if inspect.isfunction(value)]
-        file = methods[0].__code__.co_filename if methods else None
+        file = next((function.__code__.co_filename for function in own_functions(attempt)), None)
     lines = [frame.lineno for frame in traceback.extract_tb(error.__traceback__) if frame.filename == file]
     where = ""
     if lines:
@@ -318,9 +315,17 @@ def describe_error(error: BaseException, attempt: Callable[..., Any]) -> str:
 def tree_of(attempt: Callable[..., Any]) -> ast.AST | None:
     """The definition of a function or class, or None when its source is not to be had."""
     try:
+        if inspect.isclass(attempt):  # Python does not find the source of a class that was written in a notebook
+            file = own_functions(attempt)[0].__code__.co_filename
+            nodes = ast.walk(ast.parse("".join(linecache.getlines(file))))
+            return [node for node in nodes if isinstance(node, ast.ClassDef) and node.name == attempt.__name__][-1]
         return ast.parse(textwrap.dedent(inspect.getsource(attempt))).body[0]
     except (OSError, TypeError, SyntaxError, IndexError):
         return None
+
+
+def own_functions(attempt: type) -> list[Any]:
+    return [value for value in vars(attempt).values() if inspect.isfunction(value)]
 
 
 def is_gap(node: ast.AST) -> bool:
@@ -337,6 +342,8 @@ def is_text(node: ast.AST) -> bool:
 
 def is_stub(attempt: Callable[..., Any]) -> bool:
     """Whether nothing stands in it but `...` or `pass`, and perhaps words about it."""
+    if inspect.isclass(attempt) and not own_functions(attempt):
+        return True
     body = getattr(tree_of(attempt), "body", None)
     return isinstance(body, list) and all(is_gap(node) or is_text(node) for node in body)
 
@@ -347,27 +354,21 @@ def has_gap(attempt: Callable[..., Any]) -> bool:
     return tree is None or any(is_gap(node) for node in ast.walk(tree))
 
 
-def unfinished(outcome: Outcome) -> bool:
-    """Whether a function with gaps came to nothing by one of them, rather than by a mistake."""
-    if outcome.error:
-        return isinstance(outcome.error, NotImplementedError) or "ellipsis" in str(outcome.error)
-    return outcome.value is None or outcome.value is ...
+def unfinished(attempt: Callable[..., Any], outcome: Outcome) -> bool:
+    """Whether a call came to nothing by a gap in the function, rather than by a mistake."""
+    if isinstance(outcome.error, NotImplementedError):
+        return True
+    nothing = outcome.value is None or outcome.value is ...
+    return has_gap(attempt) and ("ellipsis" in str(outcome.error) if outcome.error else nothing)
 
 
 def same_code(one: Callable[..., Any], other: Callable[..., Any]) -> bool:
-    """Whether two functions have the same steps, whatever their names and comments."""
-    return code_of(one) == code_of(other)
+    """Whether two functions or classes say the same, whatever their names and comments."""
+    bodies = [getattr(tree_of(each), "body", None) for each in (one, other)]
+    if not all(isinstance(body, list) for body in bodies):
+        return one is other
+    return len(bodies[0]) == len(bodies[1]) and all(map(same_node, *bodies))
 
 
-def code_of(function: Callable[..., Any]) -> Any:
-    if inspect.isclass(function):
-        methods = {name: code_of(value) for name, value in vars(function).items() if inspect.isfunction(value)}
-        return methods or function
-    code = getattr(function, "__code__", None)
-    if code is None:
-        return function
-    steps = [
-        (step.opname, None if hasattr(step.argval, "co_code") else step.argrepr) for step in dis.get_instructions(code)
-    ]
-    own = re.compile(rf"\b{re.escape(code.co_name)}\b")
-    return [(name, own.sub("itself", text) if text else text) for name, text in steps]
+def same_node(one: ast.AST, other: ast.AST) -> bool:
+    return ast.dump(one) == ast.dump(other)
