@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 from test_errors_cli import sentence
-from test_prepare import ROOT, alive, contents, linux, wait_until_gone
+from test_prepare import LIMIT, ROOT, alive, contents, linux, wait_until_gone
 
 from gptlib import _prepare
 from gptlib._prepare import prepare
@@ -79,7 +79,7 @@ def test_one_bad_byte_deep_inside_ends_all_workers(here: Path) -> None:
     process = subprocess.Popen(
         command, env=os.environ | {"PYTHONPATH": path}, start_new_session=True, stderr=subprocess.PIPE, text=True
     )
-    said = process.communicate(timeout=20)[1]
+    said = process.communicate(timeout=LIMIT)[1]
     wait_until_gone(process.pid)
     assert process.returncode == 2 and "Traceback" not in said and not alive(process.pid)
     assert said.splitlines()[-1] == "gptlib: 'bad.txt' is not UTF-8 (byte 2500000 is 0xff): save it as UTF-8"

@@ -376,15 +376,20 @@ def test_an_earlier_beginning_is_used(big, monkeypatch):
 
 CALL = """
 import sys
-from gptlib._prepare import prepare
-prepare("big.txt", sys.argv[1], vocab_size=500, piece_bytes=20_000, workers=2, engine=sys.argv[2])
+from concurrent.futures import Future
+from gptlib import _prepare
+out, engine, *held = sys.argv[1:]
+if held:  # it waits for one piece more than there are, so that a test never comes too late to stop it
+    as_completed = _prepare.as_completed
+    _prepare.as_completed = lambda pieces: as_completed([*pieces, Future()])
+_prepare.prepare("big.txt", out, vocab_size=500, piece_bytes=20_000, workers=2, engine=engine)
 """
 
 
-def start(out: str, engine: str = "own") -> subprocess.Popen:
+def start(out: str, engine: str = "own", *held: str) -> subprocess.Popen:
     """A process of its own, with its workers the only ones in its session."""
     path = os.pathsep.join(filter(None, [str(ROOT), os.environ.get("PYTHONPATH")]))
-    command = [sys.executable, "-c", CALL, out, engine]
+    command = [sys.executable, "-c", CALL, out, engine, *held]
     return subprocess.Popen(
         command, env=os.environ | {"PYTHONPATH": path}, start_new_session=True, stderr=subprocess.PIPE, text=True
     )
@@ -403,8 +408,11 @@ def alive(session: int) -> list[int]:
     return found
 
 
+LIMIT = 120  # seconds: against a wait for ever, and far more than a busy machine takes
+
+
 def wait_until_gone(session: int) -> None:
-    deadline = time.monotonic() + 20
+    deadline = time.monotonic() + LIMIT
     while alive(session):
         assert time.monotonic() < deadline, "workers are left"
         time.sleep(0.02)
@@ -417,7 +425,7 @@ linux = pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="looks f
 def test_a_kill_at_any_moment_changes_no_byte(big, scale):
     """Half a piece taken for a whole one, a plan made twice, a piece lost: by killing, until enough kills have hit."""
     began = time.monotonic()
-    assert start("whole").wait(60) == 0
+    assert start("whole").wait(LIMIT) == 0
     seconds = time.monotonic() - began
     rng = random.Random(1)
     kills, attempt = 0, 0
@@ -434,9 +442,9 @@ def test_a_kill_at_any_moment_changes_no_byte(big, scale):
                 for pid in victims:
                     with suppress(ProcessLookupError):
                         os.kill(pid, signal.SIGKILL)
-            process.communicate(timeout=20)
+            process.communicate(timeout=LIMIT)
             wait_until_gone(process.pid)
-        assert start(out).wait(60) == 0
+        assert start(out).wait(LIMIT) == 0
         assert contents(Path(out)) == contents(Path("whole"))
         assert sorted(path.name for path in Path(out).iterdir()) == sorted([*FILES, "prepare.json"])
 
@@ -445,19 +453,25 @@ def test_a_kill_at_any_moment_changes_no_byte(big, scale):
 @pytest.mark.parametrize("how", ["interrupt", "terminate"])
 def test_a_stop_ends_every_process(big, how):
     """Workers that outlive their parent, or that answer Ctrl-C with a traceback each."""
-    process = start("out")
-    while not list(Path("out").glob("unfinished/*.tokens")):
-        time.sleep(0.01)
-    groups = [os.getpgid(pid) for pid in alive(process.pid)]
-    assert groups.count(process.pid) == 1 and len(groups) == 3, "the Ctrl-C of a terminal must reach the parent alone"
-    if how == "interrupt":
-        os.killpg(process.pid, signal.SIGINT)  # as a terminal does
-    else:
-        process.terminate()
-    said = process.communicate(timeout=20)[1]
+    process = start("out", "own", "held")
+    try:
+        deadline = time.monotonic() + LIMIT
+        while not list(Path("out").glob("unfinished/*.tokens")):
+            assert process.poll() is None and time.monotonic() < deadline
+            time.sleep(0.01)
+        groups = [os.getpgid(pid) for pid in alive(process.pid)]
+        assert groups.count(process.pid) == 1, "the Ctrl-C of a terminal must reach the parent alone"
+        assert len(groups) == 3, "the parent and its two workers"
+        if how == "interrupt":
+            os.killpg(process.pid, signal.SIGINT)  # as a terminal does
+        else:
+            process.terminate()
+        said = process.communicate(timeout=LIMIT)[1]
+    finally:
+        process.kill()
     wait_until_gone(process.pid)
     assert said.count("Traceback") <= 1  # the caller's own: the command has none
-    assert start("out").wait(60) == 0 and start("whole").wait(60) == 0
+    assert start("out").wait(LIMIT) == 0 and start("whole").wait(LIMIT) == 0
     assert contents(Path("out")) == contents(Path("whole"))
 
 

@@ -6,7 +6,6 @@ import os
 import re
 import secrets
 import shutil
-import socket
 import subprocess
 import sys
 import time
@@ -50,13 +49,15 @@ def open_page(browser, tmp_path: Path) -> Iterator[Callable]:
 
     def opened(view, theme: str = "light", width: int = 1000, height: int = 800):
         page = browser.new_page(color_scheme=theme, viewport={"width": width, "height": height})
+        page.set_default_timeout(1000 * SECONDS)
         pages.append(page)
         page.on("console", lambda said: wrong.append(said.text) if said.type in ("error", "warning") else None)
         page.on("pageerror", lambda error: wrong.append(str(error)))
         page.on("request", lambda asked: wrong.append(asked.url) if asked.url.startswith(("http", "ws")) else None)
         path = view.to_html(tmp_path / f"page{len(pages)}.html")
         page.goto(path.as_uri())
-        page.wait_for_selector(".gptlib[data-ready]")
+        every = "JSON.parse(document.getElementById('page').textContent).views.length"  # two that stand side by side
+        page.wait_for_function(f"document.querySelectorAll('.gptlib[data-ready]').length === {every}")
         return page
 
     yield opened
@@ -96,10 +97,9 @@ class Lab:
         write_json(settings / "apputils-extension" / "notification.jupyterlab-settings", quiet)
         whole = {"windowingMode": "none"}  # every cell is in the page, not only those in sight
         write_json(settings / "notebook-extension" / "tracker.jupyterlab-settings", whole)
-        self.token, self.url = secrets.token_hex(16), f"http://127.0.0.1:{free_port()}"
-        port = self.url.rpartition(":")[2]
+        self.token, self.url = secrets.token_hex(16), ""
         command = [sys.executable, "-m", "jupyterlab", "--no-browser", "--allow-root", "--ServerApp.ip=127.0.0.1"]
-        command += [f"--ServerApp.port={port}", "--ServerApp.port_retries=0", f"--IdentityProvider.token={self.token}"]
+        command += ["--ServerApp.port=0", f"--IdentityProvider.token={self.token}"]  # it takes one that is free
         command += [f"--ServerApp.root_dir={self.notebooks}", "--LabApp.expose_app_in_browser=True"]
         command += ["--LabApp.extension_manager=readonly"]
         self.log = home / "lab.log"
@@ -112,9 +112,11 @@ class Lab:
         end = time.monotonic() + SECONDS
         while True:
             try:
+                about = json.loads((self.runtime / f"jpserver-{self.process.pid}.json").read_text(encoding="utf-8"))
+                self.url = f"http://127.0.0.1:{about['port']}"
                 urllib.request.urlopen(f"{self.url}/api/status?token={self.token}", timeout=5).close()
                 return
-            except OSError:
+            except (OSError, json.JSONDecodeError):  # not there yet, or half written
                 said = self.log.read_text(encoding="utf-8")
                 assert self.process.poll() is None, f"JupyterLab ended at once: {said}"
                 assert time.monotonic() < end, f"JupyterLab did not answer in {SECONDS} s: {said}"
@@ -123,7 +125,7 @@ class Lab:
     def stop(self) -> None:
         self.process.terminate()
         try:
-            self.process.wait(timeout=20)
+            self.process.wait(timeout=SECONDS)
         except subprocess.TimeoutExpired:
             self.process.kill()
             self.process.wait()
@@ -317,12 +319,6 @@ class Notebook:
     def close(self) -> None:
         self.client.stop_channels()
         self.context.close()
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
 
 
 def write_json(path: Path, content: dict[str, Any]) -> None:

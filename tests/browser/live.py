@@ -20,7 +20,15 @@ function take(values) {  // all at once, then all are told, as in a notebook
   for (const name of changed) for (const callback of [...of(`change:${name}`)]) callback();
 }
 window.take = take;
-const answered = async (message) => take(JSON.parse(await toPython(JSON.stringify(message))));
+window.unheard = 0;  // messages that Python has not answered yet
+async function answered(message) {
+  window.unheard++;
+  try {
+    take(JSON.parse(await toPython(JSON.stringify(message))));
+  } finally {
+    window.unheard--;
+  }
+}
 const model = {
   get: (name) => traits[name],
   set(name, value) { waiting[name] = value; take({ [name]: value }); },
@@ -47,7 +55,7 @@ class Live:
         self.view, self.wrong = view, []
         self.known: dict[str, str] = {}
         self.page = browser.new_page(viewport={"width": 1000, "height": 900}, **options)
-        self.page.set_default_timeout(10_000)
+        self.page.set_default_timeout(60_000)
         self.page.on("console", lambda said: self.wrong.append(said.text) if said.type == "error" else None)
         self.page.on("pageerror", lambda error: self.wrong.append(str(error)))
         self.page.expose_function("hello", self._news)
@@ -82,10 +90,16 @@ class Live:
 
     def close(self) -> None:
         """The widget is taken away: nothing of it may be left; and nothing may have gone wrong."""
+        heard(self.page)
         self.page.evaluate("end()")
         assert self.page.evaluate("listeners()") == 0
         self.page.close()
         assert not self.wrong
+
+
+def heard(page: Any) -> None:
+    """Until Python has heard all that the page has said, and the page the answers: it may have drawn before that."""
+    page.wait_for_function("unheard === 0")
 
 
 def opener(browser: Any, tmp_path: Path) -> Iterator[Callable[..., Live]]:

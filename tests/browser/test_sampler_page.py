@@ -6,7 +6,7 @@ import pytest
 
 pytest.importorskip("anywidget")
 import torch
-from live import opener
+from live import heard, opener
 
 from gptlib._sampler_view import SamplerView, percent
 from gptlib.model import GPT, GPTConfig
@@ -31,8 +31,9 @@ def numbers(page) -> list[str]:
     return page.locator(".row .numbers").all_text_contents()
 
 
-def wait_for_path(page, view: SamplerView) -> None:
-    page.wait_for_selector(f".gptlib-sampler:not([data-asking])[data-path='{' '.join(map(str, view.path))}']")
+def wait_for_path(page, path: list[int]) -> None:
+    """What Python has may still be the path before: so the one that is to come is named."""
+    page.wait_for_selector(f".gptlib-sampler:not([data-asking])[data-path='{' '.join(map(str, path))}']")
 
 
 def slide(page, label: str, place: int) -> None:
@@ -43,7 +44,7 @@ def slide(page, label: str, place: int) -> None:
 
 def agrees(page, view: SamplerView) -> bool:
     """Whether the page shows the bars and the path that Python has."""
-    page.wait_for_function("!document.querySelector('.gptlib').dataset.asking")
+    page.wait_for_function("!document.querySelector('.gptlib').dataset.asking && !window.unheard")
     bars = view.shown["bars"]
     assert numbers(page) == [f"{percent(own)} → {percent(now) if kept else 'cut'}" for *_, own, now, kept in bars]
     assert page.locator(".row").evaluate_all("all => all.map((el) => Number(el.dataset.id))") == [
@@ -95,10 +96,10 @@ def test_a_click_takes_the_token_of_its_bar(live: Callable) -> None:
     view = sampler()
     page = live(view).page
     for place in (3, 0, 5):
-        wanted = view.shown["bars"][place][0]
+        wanted = [*view.path, view.shown["bars"][place][0]]
         page.locator(".row").nth(place).click()
-        wait_for_path(page, view)
-        assert view.path[-1] == wanted and agrees(page, view)
+        wait_for_path(page, wanted)
+        assert view.path == wanted and agrees(page, view)
     assert len(view.path) == 3
     score = page.locator(".score").text_content()
     assert score == f"3 tokens taken · {view.bits:.1f} bits of surprise · perplexity {view.perplexity:.2f}"
@@ -130,8 +131,8 @@ def test_two_fast_clicks_take_one_token(live: Callable) -> None:
     page = live(view).page
     wanted = view.shown["bars"][3][0]
     page.evaluate("for (const row of [...document.querySelectorAll('.row')].slice(3)) row.click()")
-    page.wait_for_function("document.querySelectorAll('.path button').length === 1")
-    page.wait_for_selector(".gptlib-sampler:not([data-asking])")
+    page.wait_for_function("document.querySelectorAll('.path button').length > 0")
+    heard(page)  # all of the clicks
     assert view.path == [wanted] and agrees(page, view)
 
 
@@ -142,7 +143,6 @@ def test_the_keyboard_alone_writes(live: Callable) -> None:
     stops = []
     for _ in range(6):
         page.keyboard.press("Tab")
-        page.wait_for_timeout(20)
         stops.append(page.evaluate("document.activeElement.className || document.activeElement.type"))
     assert stops == ["textarea", "range", "range", "range", "button", "row here"]
     page.keyboard.press("ArrowDown")
@@ -150,8 +150,7 @@ def test_the_keyboard_alone_writes(live: Callable) -> None:
     page.wait_for_selector("[data-hover='2']")
     wanted = view.shown["bars"][2][0]
     page.keyboard.press("Enter")
-    wait_for_path(page, view)
-    page.wait_for_selector(f"[data-path='{wanted}']")
+    wait_for_path(page, [wanted])
     assert view.path == [wanted] and page.evaluate("document.activeElement.dataset.index") == "2"
 
 
@@ -175,6 +174,7 @@ def test_a_slider_sets_its_trait(live: Callable, label: str, place: int, name: s
         arg=[label, said],
     )
     page.wait_for_function("(n) => Number(document.querySelector('.gptlib').dataset.draws) > n", arg=1)
+    heard(page)
     assert getattr(view, name) == value and agrees(page, view)
 
 
@@ -213,8 +213,7 @@ def test_the_end_of_the_text_is_said(live: Callable) -> None:
     row.hover()
     page.wait_for_selector(".detail:has-text('taking it ends the text')")
     row.click()
-    wait_for_path(page, view)
-    page.wait_for_selector(f"[data-path='{END}']")
+    wait_for_path(page, [END])
     sample = page.get_by_role("button", name="the text has ended")
     assert sample.is_disabled() and page.locator(".row").count() == 0 and view.ended
     page.get_by_role("button", name="undo").click()
