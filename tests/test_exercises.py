@@ -719,7 +719,7 @@ def test_a_question_has_its_plain_text_way(exercise: Callable[..., None], capsys
         "Which add up to 1?",
         "  a  rows",
         "  b  columns",
-        'answer with predict("99.1", "b")',
+        'answer with predict("99.1", "?") with a letter for the ?',
     ]
     predict("99.1", "a")
     assert capsys.readouterr().out == "99.1  right: because\n"

@@ -18,8 +18,8 @@ def parse(text: str) -> Any:
 def as_text(number: str, exercise: Exercise) -> str:
     """The question for a terminal, and how to answer it there."""
     letters = [f"  {letter}  {choice}" for letter, choice in zip("abcdefgh", exercise.choices, strict=False)]
-    example = '"b"' if letters else "your answer"
-    return "\n".join([exercise.text, *letters, f'answer with predict("{number}", {example})'])
+    how = f'predict("{number}", "?") with a letter for the ?' if letters else f'predict("{number}", your_answer)'
+    return "\n".join([exercise.text, *letters, f"answer with {how}"])
 
 
 def in_notebook() -> bool:
