@@ -722,16 +722,17 @@ def test_nothing_is_left_behind_when_the_view_is_closed(reading: AttentionView, 
     there = live(reading)
     page = there.page
     assert page.evaluate("listeners()") > 0
+    draws = settled(page)
     page.evaluate(
         """() => {
             const box = document.querySelector('textarea');
             box.value = 'abc';
             box.dispatchEvent(new Event('input'));  // would be sent a moment later
+            receive({ layer: 1 }, {});  // would be drawn in the next frame
             end();
         }"""
     )
     assert page.evaluate("listeners()") == 0
-    draws = settled(page)
     page.emulate_media(color_scheme="dark")
     page.set_viewport_size({"width": 500, "height": 500})
     page.evaluate("document.body.dataset.jpThemeLight = 'false'")
