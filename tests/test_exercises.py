@@ -528,6 +528,8 @@ def test_changing_an_argument_in_place_is_noticed(exercise: Callable[..., None])
     assert verdict("99.1", lambda x: x.add_(1)) == (
         "not yet: the answer is right, but argument 1 was changed in place; work on a copy"
     )
+    found = judge("99.1", lambda x: x.mul_(2))
+    assert found.details[-1] == "argument 1 was changed in place; was it read again afterwards?"
     exercise(lambda ids: sorted(ids), lambda rng: ([rng.random() for _ in range(5)],))
     assert "changed in place" in verdict("99.1", lambda ids: ids.sort() or ids)
 
@@ -628,6 +630,9 @@ def test_a_prediction_is_judged_and_never_told(exercise: Callable[..., None]) ->
     exercise(lambda: "rows", kind="predict", choices=("rows", "columns"), wrong=(Wrong("each is a query", "columns"),))
     assert verdict("99.1", "rows") == verdict("99.1", "a") == verdict("99.1", "A") == "right: because"
     assert verdict("99.1", "b") == "not yet: each is a query"
+    exercise("8", kind="predict", choices=("1", "8"))
+    assert verdict("99.1", 8) == "right: because"
+    exercise(lambda: "rows", kind="predict", choices=("rows", "columns"))
     assert verdict("99.1", "both") == "not yet: choose from 'rows', 'columns'"
 
 

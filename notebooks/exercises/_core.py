@@ -157,7 +157,9 @@ def judge_value(exercise: Exercise, attempt: Any) -> Verdict:
 
 
 def chosen(choices: tuple[Any, ...], attempt: Any) -> Any:
-    """The choice that a letter stands for, as `b` for the second; anything else as it is."""
+    """The choice that a letter stands for, as `b` for the second, or a number as text; anything else as it is."""
+    if attempt not in choices and isinstance(attempt, int | float) and str(attempt) in choices:
+        return str(attempt)
     letters = "abcdefgh"[: len(choices)]
     if isinstance(attempt, str) and attempt not in choices and len(attempt) == 1 and attempt.lower() in letters:
         return choices[letters.index(attempt.lower())]
@@ -271,14 +273,20 @@ def describe(
     else:
         first = difference(expected.value, actual.value)
     if first is None:
-        places = " and ".join(str(place) for place in actual.changed) or "none"
-        first = f"the answer is right, but argument {places} was changed in place; work on a copy"
+        first = f"the answer is right, but argument {places_of(actual)} was changed in place; work on a copy"
         if not actual.changed:
             first = "the answer is right, but an argument should have been changed in place"
     lines = [first, f"given     {given_arguments(exercise, seed)}"]
     if not actual.error and not expected.error and difference(expected.value, actual.value):
-        lines += [f"yours     {sketch(actual.value)}", f"expected  {sketch(expected.value)}"]
+        yours, right = sketch(actual.value), sketch(expected.value)
+        lines += [f"yours     {yours}", f"expected  {right}"] if yours != right else [f"both      {right}"]
+        if actual.changed:
+            lines += [f"argument {places_of(actual)} was changed in place; was it read again afterwards?"]
     return tuple(lines)
+
+
+def places_of(outcome: Outcome) -> str:
+    return " and ".join(str(place) for place in outcome.changed)
 
 
 def given_arguments(exercise: Exercise, seed: str) -> str:

@@ -202,6 +202,17 @@ def rows_are_means(attempt: Callable[..., Tensor], q: Tensor, k: Tensor, v: Tens
     return torch.allclose(torch.as_tensor(out, dtype=torch.float32), torch.ones_like(v), atol=1e-3)
 
 
+def past_keeps_its_answers(
+    attempt: Callable[..., Tensor], q: Tensor, k: Tensor, v: Tensor, mask: Tensor | None
+) -> bool:
+    """With a causal mask, another last word changes only the last row."""
+    if mask is None or k.abs().max() > 100:
+        return True
+    last = torch.arange(k.size(-2))[:, None] == k.size(-2) - 1
+    before, after = attempt(q, k, v, mask), attempt(q, k + 3 * last, v - 2 * last, mask)
+    return bool((torch.as_tensor(before - after)[..., :-1, :].abs() < 1e-3).all())
+
+
 ATTENTION = Exercise(
     attention,
     "scores, scale, mask, softmax over the keys, values",
@@ -258,7 +269,13 @@ ATTENTION = Exercise(
             27,
         ),
     ),
-    properties=(Property("a row's weights do not add up to 1: values of 1 everywhere should give 1", rows_are_means),),
+    properties=(
+        Property(
+            "another last word changes the answers of words before it: how does the future get in?",
+            past_keeps_its_answers,
+        ),
+        Property("a row's weights do not add up to 1: values of 1 everywhere should give 1", rows_are_means),
+    ),
     hints=(
         "Two matrix products with a softmax between them. Where does the mask go, before or after the softmax?",
         "`q @ k.mT` are the scores, (..., T, T): a row per query. Divide them by the root of D, which is `q.size(-1)`.",
