@@ -72,6 +72,7 @@ with joined() as processes:
 torch.save(results, folder / f"results{os.environ['RANK']}.pt")
 """
 QUIET = os.environ | {"OMP_NUM_THREADS": "1", "GPTLIB_DEVICE": "cpu"}
+LIMIT = 300  # seconds: against a wait for ever, and far more than a busy machine takes
 TORCHRUN = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node=2"]
 
 
@@ -94,7 +95,7 @@ def together(folder: Path, *jobs: dict[str, Any]) -> list[dict[str, Any]]:
     """The result of each job, done by two processes."""
     (folder / "jobs.json").write_text(json.dumps(jobs), encoding="utf-8")
     command = [*TORCHRUN, str(folder / "program.py"), str(folder)]
-    done = subprocess.run(command, capture_output=True, text=True, env=QUIET, timeout=120)
+    done = subprocess.run(command, capture_output=True, text=True, env=QUIET, timeout=LIMIT)
     assert done.returncode == 0, done.stderr
     results = [torch.load(folder / f"results{rank}.pt") for rank in range(2)]
     for one, two in zip(*results, strict=True):
@@ -215,7 +216,7 @@ def running(texts: Path, tmp_path: Path) -> Iterator[tuple[subprocess.Popen[str]
     (folder / "jobs.json").write_text(json.dumps(jobs), encoding="utf-8")
     command = [*TORCHRUN, str(folder / "program.py"), str(folder)]
     process = subprocess.Popen(command, env=QUIET, stderr=subprocess.PIPE, text=True)
-    deadline = time.monotonic() + 60
+    deadline = time.monotonic() + LIMIT
     log = tmp_path / "run" / "log.csv"
     while not log.exists() or len(log.read_text(encoding="utf-8").splitlines()) < 4:
         assert process.poll() is None and time.monotonic() < deadline
@@ -223,7 +224,7 @@ def running(texts: Path, tmp_path: Path) -> Iterator[tuple[subprocess.Popen[str]
     yield process, tmp_path / "run", [int((folder / f"pid{rank}").read_text(encoding="utf-8")) for rank in range(2)]
     if process.poll() is None:
         process.send_signal(signal.SIGTERM)
-        process.wait(60)
+        process.wait(LIMIT)
 
 
 def goes_on(run: Path, folder: Path) -> None:
@@ -239,12 +240,12 @@ def goes_on(run: Path, folder: Path) -> None:
 @on_posix
 @pytest.mark.parametrize("victim", [1, pytest.param(0, marks=pytest.mark.long)])
 def test_a_process_that_is_killed_ends_the_run_with_a_sentence(running: Any, texts: Path, victim: int) -> None:
-    """The other one notices within seconds, says it once, and what is saved can be gone on with."""
+    """The other one notices, says it once and ends by itself, and what is saved can be gone on with."""
     torchrun, run, processes = running
-    began = time.monotonic()
     os.kill(processes[victim], signal.SIGKILL)
-    _, said = torchrun.communicate(timeout=60)
-    assert time.monotonic() - began < 20 and torchrun.returncode != 0
+    _, said = torchrun.communicate(timeout=LIMIT)
+    assert torchrun.returncode != 0
+    assert "forcefully exiting" not in said, "torchrun waited half a minute for it, then killed it"
     assert said.count("another process of this run died, so it ends here") == 1
     assert "the same command with resume goes on from it" in said
     goes_on(run, texts)
@@ -257,7 +258,7 @@ def test_a_signal_stops_all_between_two_updates_and_saves(running: Any, texts: P
     torchrun, run, processes = running
     before = read_tree(run / "state" / "last.safetensors")["progress"]["step"]
     torchrun.send_signal(number)
-    _, said = torchrun.communicate(timeout=60)
+    _, said = torchrun.communicate(timeout=LIMIT)
     assert "died" not in said and "ConnectionError" not in said
     assert read_tree(run / "state" / "last.safetensors")["progress"]["step"] >= before
     for process in processes:
@@ -273,7 +274,7 @@ def test_a_signal_stops_all_between_two_updates_and_saves(running: Any, texts: P
 def command(here: Path, *flags: str) -> subprocess.CompletedProcess[str]:
     sizes = ["--n_layer=1", "--n_head=2", "--n_embd=16", "--block_size=16", "--batch_size=2", "--eval_every=4"]
     argv = [*TORCHRUN, "-m", "gptlib", "train", "--tokenizer=char", *sizes, *flags]
-    return subprocess.run(argv, capture_output=True, text=True, env=QUIET, cwd=here, timeout=120)
+    return subprocess.run(argv, capture_output=True, text=True, env=QUIET, cwd=here, timeout=LIMIT)
 
 
 def test_the_command_under_torchrun(tmp_path: Path) -> None:
