@@ -354,12 +354,12 @@ def test_the_command_that_is_printed_goes_on(
     command = [sys.executable, "-m", "gptlib", "train", *flags.split(), "--run_dir", "my run"]
     log, environment = Path("my run/log.csv"), os.environ | {"OMP_NUM_THREADS": "1"}
     with subprocess.Popen(command, text=True, stderr=subprocess.PIPE, env=environment) as process:
-        deadline = time.monotonic() + 100
+        deadline = time.monotonic() + 300
         while not log.exists() or log.read_text(encoding="utf-8").count("\n") < 3:
             assert process.poll() is None and time.monotonic() < deadline
             time.sleep(0.01)
         process.send_signal(number)
-        said = process.communicate(timeout=100)[1].strip().splitlines()[-1]
+        said = process.communicate(timeout=300)[1].strip().splitlines()[-1]
     assert process.returncode == 130 and said.endswith("go on with: gptlib train --resume --run_dir 'my run'")
     made = state(Path("my run"))["progress"]["step"]
     assert 50 <= made < 100_000
