@@ -684,7 +684,7 @@ def update_inputs(rng: random.Random) -> tuple[Tensor, list[list[tuple[Tensor, T
     V, B, T, pieces = rng.randint(4, 6), 2, rng.randint(3, 4), rng.randint(2, 3)
     ids = torch.randint(V, (2, pieces, 2, B, T), generator=generator(rng))
     limit = rng.choice([0.2, 100.0])
-    return normal(rng, V, V), [[(x, y) for x, y in half] for half in ids], rng.choice([0, 0, 1, 4]), limit
+    return normal(rng, V, V), [[(x, y) for x, y in half] for half in ids], rng.choice([0, 0, 0, 2]), limit
 
 
 def a_rate(step: int) -> float:
