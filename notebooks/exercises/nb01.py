@@ -42,7 +42,8 @@ def use_ids(attempt: Callable[..., Any], text: str, known: str) -> dict[str, obj
         return {"ids": attempt(text, known)}
     except ValueError as error:
         new = next((character for character in text if character not in known), "")
-        named = bool(new) and (new in str(error) or ascii(new)[1:-1] in str(error))
+        said = str(error).replace(text, "")
+        named = bool(new) and (new in said or ascii(new)[1:-1] in said)
         return {"a ValueError that names the first new character": named}
 
 
@@ -160,8 +161,8 @@ def merge_inputs(rng: random.Random) -> tuple[list[str], tuple[str, str]]:
     tokens = rng.choices(["a", "a", "b", "ab"], k=rng.randint(0, 9))
     if rng.random() < 0.15:
         return tokens, ("a", "b")
-    i = rng.randint(0, len(tokens))
-    return [*tokens[:i], "b", "a", "a", "a", *tokens[i:]], ("a", "a")
+    i, run = rng.choice([len(tokens), rng.randint(0, len(tokens))]), ["a"] * rng.choice([3, 4])
+    return [*tokens[:i], "b", *run, *tokens[i:]], ("a", "a")
 
 
 def merge_every_match(tokens: list[Any], pair: tuple[Any, Any]) -> list[Any]:
@@ -174,10 +175,13 @@ def merge_without_skipping(tokens: list[str], pair: tuple[str, str]) -> list[str
     return ["".join(pair) if tuple(tokens[i : i + 2]) == pair else token for i, token in enumerate(tokens)]
 
 
-def merge_from_the_right(tokens: list[str], pair: tuple[str, str]) -> list[str]:
-    mirrored = [token[::-1] for token in reversed(tokens)]
-    merged = merge_tokens(mirrored, (pair[1][::-1], pair[0][::-1]))
-    return [token[::-1] for token in reversed(merged)]
+def merge_in_a_for_loop(tokens: list[str], pair: tuple[str, str]) -> list[str]:
+    return merge_without_skipping(tokens, pair)[: max(0, len(tokens) - 1)]
+
+
+def merge_and_the_last_again(tokens: list[str], pair: tuple[str, str]) -> list[str]:
+    merged = merge_without_the_tail(tokens, pair)
+    return [*merged, tokens[-1]]
 
 
 def merge_once(tokens: list[str], pair: tuple[str, str]) -> list[str]:
@@ -237,8 +241,14 @@ MERGE = Exercise(
             1,
         ),
         Wrong(
-            "it joins from the right: in `aaa` the last two; from left to right it is the first two",
-            merge_from_the_right,
+            "the second token of a pair is written down again, and the last token is lost; "
+            "adding to i in a `for` loop has no effect on where it goes next",
+            merge_in_a_for_loop,
+            1,
+        ),
+        Wrong(
+            "the last token is added at the end even where it is part of a pair, or where there is none",
+            merge_and_the_last_again,
         ),
         Wrong("it stops after the first place where the pair stands", merge_once),
         Wrong(
@@ -349,6 +359,13 @@ def from_the_first_count(chunks: list[bytes], n_merges: int) -> list[tuple[bytes
     return sorted(counts, key=lambda pair: (counts[pair], pair), reverse=True)[:n_merges]
 
 
+def chunk_by_chunk(chunks: list[bytes], n_merges: int) -> list[tuple[bytes, bytes]]:
+    merges: list[tuple[bytes, bytes]] = []
+    for chunk in chunks:
+        merges += train([chunk], n_merges - len(merges))
+    return merges
+
+
 def until_it_raises(chunks: list[bytes], n_merges: int) -> list[tuple[bytes, bytes]]:
     merges = train(chunks, n_merges)
     return merges if len(merges) == n_merges else [max([])]
@@ -391,8 +408,12 @@ TRAIN = Exercise(
             from_the_first_count,
         ),
         Wrong(
-            "a chunk that comes more than once is counted once; frequent words should weigh more",
-            trainer(cut=lambda chunks: [[bytes([b]) for b in chunk] for chunk in set(chunks)]),
+            "the greatest pair wins, however often it occurs: `max` of a Counter looks at its keys",
+            trainer(choose=max),
+        ),
+        Wrong(
+            "each chunk is trained for itself; the counts are those of all chunks together",
+            chunk_by_chunk,
         ),
         Wrong(
             "it stops when every pair occurs once; the trainer goes on until there is no pair at all",
@@ -403,10 +424,6 @@ TRAIN = Exercise(
             "the tokens are numbers: a byte string gives numbers when you go through it, "
             "and their sum is no longer token",
             trainer(cut=lambda chunks: [list(chunk) for chunk in chunks]),
-        ),
-        Wrong(
-            "it gives back the new tokens; a merge is the pair of its two halves",
-            lambda chunks, n_merges: [left + right for left, right in train(chunks, n_merges)],
         ),
     ),
     hints=(
@@ -432,7 +449,7 @@ def split_digits(text: str) -> list[str]:
 
 def split_inputs(rng: random.Random) -> tuple[str]:
     """Text of a Windows editor with all that the pattern has a word for, in another order each time."""
-    words = ["Zoë", "it's", " dogs", "  frogs", " 12", "1984", " 2048", "\r\n", "!", " (ß)", " x", "\r\n\r\n"]
+    words = ["Zoë", "it's", " dogs", "  frogs", " 12", "1984", " 2048", "\r\nx", "!", " (ß)", "\r\n?", "\r\n\r\n"]
     text = rng.choices(words, k=rng.randint(1, 3)) + rng.sample(words, k=rng.randint(3, 6))
     return ("".join([*text, rng.choice(["", ".", "\r\n"])]),)
 
@@ -478,8 +495,9 @@ SPLIT = Exercise(
             splitter(r" ?\p{N}"),
         ),
         Wrong(
-            "the digits have no class of their own now: they are in no chunk, or in that of other signs",
-            splitter(r"\d{99}"),
+            "the line ends are mended after the cut, and the cut may go through the middle of one",
+            lambda text: [chunk.replace("\r\n", "\n") for chunk in splitter(ends=str)(text)],
+            10,
         ),
         Wrong(
             "the line ends are gone: lines run into each other, and the text cannot be put together again",
@@ -531,7 +549,6 @@ def encode_inputs(rng: random.Random) -> tuple[bytes, list[tuple[bytes, bytes]]]
 
 def encoder(
     choose: Callable[..., Any],
-    merge: Callable[[list[bytes], tuple[bytes, bytes]], list[bytes]] = merge_tokens,
     rounds: int = 99,
 ) -> Callable[..., list[bytes]]:
     """Joins the pair that `choose(tokens, merges)` names until there is none of the merges left."""
@@ -541,7 +558,7 @@ def encoder(
         for _ in range(rounds):
             if not set(merges) & set(pairwise(tokens)):
                 break
-            tokens = merge(tokens, choose(tokens, merges))
+            tokens = merge_tokens(tokens, choose(tokens, merges))
         return tokens
 
     return variant
@@ -624,17 +641,17 @@ ENCODE = Exercise(
             encoder(first_learned, rounds=1),
         ),
         Wrong(
-            "matches that overlap are all merged at once, and bytes disappear",
-            encoder(first_learned, merge_every_match),
-            2,
+            "of the pairs it knows the smallest one goes first, as `min` compares their bytes; what is a pair's rank?",
+            encoder(lambda tokens, merges: min(set(merges) & set(pairwise(tokens)))),
+            3,
+        ),
+        Wrong(
+            "nothing is joined: `merge_tokens` gives back a new list and leaves the old one as it is",
+            lambda chunk, merges: [bytes([b]) for b in chunk],
         ),
         Wrong(
             "nothing is joined, and numbers come back: `chunk[i : i + 1]` is a byte string, `chunk[i]` a number",
             as_numbers,
-        ),
-        Wrong(
-            "the tokens come back as one byte string; give the list, whose ends are what encoding is about",
-            lambda chunk, merges: b"".join(encode(chunk, merges)),
         ),
     ),
     hints=(
@@ -672,7 +689,7 @@ SPECIALS = {"<|endoftext|>": 256, "<|user|>": 257, "<|model|>": 258}
 def specials_inputs(rng: random.Random) -> tuple[str, dict[str, int], tuple[str, ...]]:
     """Texts with every special token, allowed or not, some of them right behind one that is allowed."""
     names = rng.sample(sorted(SPECIALS), k=3)
-    allowed = tuple(names[: rng.choice([0, 0, 1, 1, 2, 3])])
+    allowed = tuple(names[: rng.choice([0, 0, 1, 1, 2])])
     words = ["Hi!", "Zoë", " and ", "<", "|>"]
     middle = [names[0], rng.choice(words), names[0], names[2], names[0], rng.choice([*words, names[1]]), names[1]]
     return "".join([rng.choice(words), *middle, rng.choice(["", *words])]), dict(SPECIALS), allowed
@@ -696,6 +713,12 @@ def special_encoder(
         return ids
 
     return variant
+
+
+def refuse_the_rest(text: str, specials: dict[str, int], allowed: Collection[str] = ()) -> list[int]:
+    if any(name in text for name in specials if name not in allowed):
+        raise ValueError("not allowed")
+    return broken_encode(text, specials)
 
 
 def all_of_them(allowed: Collection[str]) -> Collection[str]:
@@ -750,6 +773,7 @@ ENCODE_SPECIALS = Exercise(
             "what is not allowed is thrown away; the reader may have meant it, so it stays, as text",
             special_encoder(all_of_them, plain=lambda piece: b"" if piece in SPECIALS else piece.encode()),
         ),
+        Wrong("what is not allowed raises an error; here it should be text like any other", refuse_the_rest),
     ),
     hints=(
         "Call it with nothing allowed. In which lines does the function ask what is allowed?",

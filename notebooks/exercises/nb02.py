@@ -42,19 +42,20 @@ def split_inputs(rng: random.Random) -> tuple[str, int, int]:
 
 
 def use_split(attempt: Callable[..., Parts], text: str, T: int, n_val: int) -> dict[str, object] | None:
-    """Where letters stand in windows of both parts; if nowhere, the windows, in any order."""
+    """Whether letters stand in both parts; if not, where the parts lie; if that is right, the windows in any order."""
     parts = attempt(text, T, n_val)
     if parts is None:
         return None
     train, val = ([*map(str, part)] for part in parts)
-    shared = set("".join(train)) & set("".join(val))
-    if not shared:
-        return {"letters in both parts": "none", "train": sorted(train), "val": sorted(val)}
-    sizes = sorted({len(window) for window in train + val})
-    places = [sorted(text.index(window[:1]) for window in part) for part in (train, val)]
-    in_a_row = all(part == [*range(part[0], part[-1] + 1)] for part in places if part)
-    where = "around one border" if in_a_row else "all over the text"
-    return {"letters in both parts": where, "sizes": sizes}
+    starts = [sorted(text.find(window[:1]) for window in part) or [0] for part in (train, val)]
+    apart = starts[0][-1] < starts[1][0] or starts[1][-1] < starts[0][0]
+    if set("".join(train)) & set("".join(val)):
+        return {"letters in both parts": "beside the border" if apart else "all over the text"}
+    if not all(window in text for window in train + val):
+        return {"letters in both parts": "none", "windows": "not as in the text"}
+    if not apart:
+        return {"letters in both parts": "none", "the windows of validation": "lie among those of training"}
+    return {"letters in both parts": "none", "train": sorted(train), "val": sorted(val)}
 
 
 def windows_in_order(text: str, T: int, n_val: int) -> Parts:
@@ -62,10 +63,14 @@ def windows_in_order(text: str, T: int, n_val: int) -> Parts:
     return windows[:-n_val], windows[-n_val:]
 
 
-def random_windows_of_each(text: str, T: int, n_val: int) -> Parts:
-    """Windows laid end to end, then split at random: no letter twice, and still neighbours in both parts."""
-    windows = [text[i : i + T] for i in range(0, len(text) - T + 1, T)]
-    return windows[n_val // T :], windows[: n_val // T]
+def end_to_end(text: str, T: int, n_val: int) -> Parts:
+    """Windows laid end to end, and one from the middle kept away."""
+    windows = cut(text, T)[::T]
+    return windows[:1] + windows[2:], windows[1:2]
+
+
+def shuffled_letters(text: str, T: int, n_val: int) -> Parts:
+    return split_then_cut("".join(random.sample(text, k=len(text))), T, n_val)
 
 
 SPLIT = Exercise(
@@ -87,6 +92,20 @@ SPLIT = Exercise(
             "the windows are split in order, and those beside the border still share letters: split the text itself",
             windows_in_order,
             13,
+        ),
+        Wrong(
+            "no letter stands in both parts now, and validation still lies between windows of training: "
+            "its tale was read on both sides; keep the end of the text away",
+            end_to_end,
+            13,
+        ),
+        Wrong(
+            "the letters were shuffled, not the windows, and there is no text left to learn from",
+            shuffled_letters,
+        ),
+        Wrong(
+            "the text is split and not cut: each part is a list of windows",
+            lambda text, T, n_val: (text[:-n_val], text[-n_val:]),
         ),
         Wrong(
             "the text is split, and it is the first letters that are kept away; the last ones should be",
@@ -131,7 +150,7 @@ WRAPPED = Exercise(
     "after 65,535 it starts again from the beginning, and nothing is said",
     kind="predict",
     text="What does `np.array([65535, 65536, 65543]).astype(np.uint16)` make of the three ids?",
-    choices=("65535, 0, 7", "65535, 65535, 65535", "65535, 65536, 65543", "an OverflowError"),
+    choices=("65535, 65535, 65535", "65535, 65536, 65543", "65535, 0, 7", "an OverflowError"),
     wrong=(
         Wrong("it does not stop at the largest number it has, as a clipped picture would", "65535, 65535, 65535", 16),
         Wrong(
@@ -203,6 +222,15 @@ IDS = Exercise(
             "int16 spends half of its numbers on what is below 0, so ids from 32,768 on become negative",
             typed(lambda ids, vocab_size: np.int16 if vocab_size <= 2**16 else np.int32),
             16,
+        ),
+        Wrong(
+            "int16 ends at 32,767, as half of its numbers lie below 0, and numpy refuses larger ids",
+            lambda ids, vocab_size: np.array(ids, dtype=np.int16 if vocab_size <= 2**16 else np.int32),
+            16,
+        ),
+        Wrong(
+            "from 32,769 entries on it takes four bytes; two are enough for longer, if none is spent on a sign",
+            typed(lambda ids, vocab_size: np.uint16 if vocab_size <= 2**15 else np.uint32),
         ),
         Wrong(
             "at 65,537 entries two bytes are one short: what is the largest id there?",
@@ -286,21 +314,24 @@ BATCH = Exercise(
             14,
         ),
         Wrong(
-            "x still has the token that only y may have",
-            lambda tokens, chosen, T: (tokens[table(chosen, T + 1)], tokens[table(chosen, T, 1)]),
+            "each id has grown by one; it is the place in the text that should",
+            lambda tokens, chosen, T: (tokens[table(chosen, T)], tokens[table(chosen, T)] + 1),
+        ),
+        Wrong(
+            "y is cut from x, and so it is one token short: the last answer is not in x",
+            lambda tokens, chosen, T: (tokens[table(chosen, T)], tokens[table(chosen, T)][:, 1:]),
         ),
         Wrong(
             "one answer per window: a window asks at each of its places, so y is as large as x",
             lambda tokens, chosen, T: (tokens[table(chosen, T)], tokens[chosen + T]),
         ),
-        Wrong("x and y are swapped", lambda tokens, chosen, T: batch(tokens, chosen, T)[::-1]),
+        Wrong(
+            "whole windows are left out, the first and the last one, not the first and the last token of each",
+            lambda tokens, chosen, T: (tokens[table(chosen, T + 1)][:-1], tokens[table(chosen, T + 1)][1:]),
+        ),
         Wrong(
             "the windows stand in columns; a row should be a window: which of the two arrays gets the new axis?",
             lambda tokens, chosen, T: tuple(part.T for part in batch(tokens, chosen, T)),
-        ),
-        Wrong(
-            "these are the places, not the tokens that stand there",
-            lambda tokens, chosen, T: (table(chosen, T), table(chosen, T, 1)),
         ),
     ),
     hints=(
@@ -331,22 +362,23 @@ def maker_inputs(rng: random.Random) -> tuple[np.ndarray, int, int]:
 
 
 def use_maker(attempt: Callable[..., Any], tokens: np.ndarray, batch_size: int, T: int) -> dict[str, object] | None:
-    """What must hold of a batch, whatever was drawn; the tokens are numbers in a row, so each says its place."""
+    """What must hold of a batch, whatever was drawn: types first. Tokens are numbers in a row and say their place."""
     drawn = attempt(tokens, batch_size, T)
     if drawn is None:
         return None
     x, y = drawn
     if x.shape != y.shape:
         return {"shapes": (tuple(x.shape), tuple(y.shape))}
-    places = [(np.asarray(part).astype(np.int64) - int(tokens[0])) % 2**16 for part in (x, y)]
-    types = {str(part.dtype) if isinstance(part, Tensor) else "numpy" for part in (x, y)}
-    fit = types <= {"torch.int64", "torch.int32"}
+    types = {str(part.dtype) if isinstance(part, Tensor) else "a numpy array" for part in (x, y)}
+    if not types <= {"torch.int64", "torch.int32"}:
+        return {"an embedding wants torch.int64 or torch.int32": ", ".join(sorted(types))}
+    places = [np.asarray(part).astype(np.int64) - int(tokens[0]) for part in (x, y)]
+    if min(x.min(), y.min()) < 0:
+        return {"an embedding wants torch.int64 or torch.int32": "it gets them", "smallest id": "below 0"}
     return {
-        "shapes": (tuple(x.shape), tuple(y.shape)),
-        "how far y lies behind x": np.unique((places[1] - places[0]) % 2**16).tolist(),
+        "an embedding wants torch.int64 or torch.int32": "it gets them",
+        "how far y lies behind x": np.unique(places[1] - places[0]).tolist(),
         "starts drawn": np.unique(places[0][:, 0]).tolist(),
-        "types": "an embedding takes them" if fit else ", ".join(sorted(types)),
-        "ids below 0": bool((np.asarray(x).astype(np.int64) < 0).any()),
     }
 
 
@@ -376,14 +408,12 @@ MAKER = Exercise(
     use=use_maker,
     wrong=(
         Wrong(
-            "the last token is never an answer, and ids are 16 bits with a sign: "
-            "what is the largest start i with i + T + 1 <= N, and which types does an embedding take?",
+            "ids of 16 bits with a sign: an embedding wants Long or Int, and the larger ids have become negative",
             broken_batch_maker,
-            14,
+            17,
         ),
         Wrong(
-            "the type is right now, and the last token of the text is still never an answer: "
-            "what is the largest start i with i + T + 1 <= N?",
+            "the last token of the text is never an answer: what is the largest start i with i + T + 1 <= N?",
             maker(over=-1),
             14,
         ),
@@ -393,14 +423,13 @@ MAKER = Exercise(
             14,
         ),
         Wrong(
-            "the starts are right now, and the ids still have 16 bits: an embedding wants Long or Int",
-            maker(dtype=np.int16),
-            17,
-        ),
-        Wrong(
             "ids as they lie in the file: an embedding does not take unsigned 16 bits; convert when the batch is made",
             maker(dtype=np.uint16),
             17,
+        ),
+        Wrong(
+            "numpy arrays come back, and a model takes tensors",
+            lambda tokens, batch_size, T: tuple(part.numpy() for part in batch_maker(tokens, batch_size, T)),
         ),
         Wrong(
             "a longer type comes too late: 16 bits with a sign have made large ids negative before",
@@ -476,7 +505,7 @@ WINDOWS = Exercise(
         ),
         Wrong(
             "a window begins at every token, as in training: count how often each token is asked for",
-            lambda n_tokens, block_size: laid(n_tokens, block_size, 1),
+            lambda n_tokens, block_size: [(begin, begin + block_size) for begin in range(n_tokens - block_size)],
             15,
         ),
         Wrong(
@@ -494,10 +523,8 @@ WINDOWS = Exercise(
             lambda n_tokens, block_size: [(begin, end - 1) for begin, end in windows(n_tokens, block_size)],
         ),
         Wrong(
-            "the first window begins at token 1, so token 1 is a question and never an answer",
-            lambda n_tokens, block_size: [
-                (begin, min(begin + block_size, n_tokens - 1)) for begin in range(1, n_tokens - 1, block_size)
-            ],
+            "the last windows know of no end: one may reach over it, and one may begin where nothing is left to ask",
+            lambda n_tokens, block_size: [(begin, begin + block_size) for begin in range(0, n_tokens, block_size)],
         ),
     ),
     hints=(
@@ -534,11 +561,25 @@ def with_all_begins(n_tokens: int, block_size: int, stride: int) -> list[tuple[i
     return spans
 
 
+def use_overlapping(
+    attempt: Callable[..., Any], n_tokens: int, block_size: int, stride: int
+) -> dict[str, object] | None:
+    """Where the windows lie; if they lie right, how many of their answers count."""
+    triples = attempt(n_tokens, block_size, stride)
+    if triples is None:
+        return None
+    spans = [(begin, end) for begin, end, _ in triples]
+    if spans != [(begin, end) for begin, end, _ in overlapping(n_tokens, block_size, stride)]:
+        return {"windows": spans}
+    return {"windows": spans, "answers that count": [n for _, _, n in triples]}
+
+
 OVERLAPPING = Exercise(
     overlapping,
     "every answer counts once, and all but the first have at least block_size - stride tokens before them",
     overlapping_inputs,
     kind="design",
+    use=use_overlapping,
     text="Triples (begin, end, n): windows `stride` apart that overlap, of which only the last n answers count.",
     wrong=(
         Wrong(
@@ -552,6 +593,13 @@ OVERLAPPING = Exercise(
             "the first window counts no more than `stride` answers, and no later one makes up for the rest",
             lambda n_tokens, block_size, stride: [
                 (begin, end, min(n, stride)) for begin, end, n in overlapping(n_tokens, block_size, stride)
+            ],
+            15,
+        ),
+        Wrong(
+            "the last window counts `stride` answers like the others, and it may have fewer that are new",
+            lambda n_tokens, block_size, stride: [
+                (begin, end, stride if begin else n) for begin, end, n in overlapping(n_tokens, block_size, stride)
             ],
             15,
         ),
