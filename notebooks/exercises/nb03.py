@@ -161,9 +161,15 @@ def softmax(x: Tensor, dim: int) -> Tensor:
 
 
 def softmax_inputs(rng: random.Random) -> tuple[Tensor, int]:
-    """Three dimensions of different sizes, small numbers and very large ones, and any `dim`."""
-    scale = rng.choice([1.0, 1e4])  # large ones overflow if nothing is taken off
-    return scale * normal(rng, *rng.sample(range(2, 6), 3)), rng.choice([0, 1, 2, -1, -2, -3])
+    """Three dimensions, often of one size so that no shape complains; any `dim`; small numbers or very large ones.
+
+    The large ones lie thousands apart, so that every way to compute it exactly gives the same.
+    """
+    shape = rng.choice([rng.sample(range(2, 6), 3), [rng.randint(3, 4)] * 3])
+    dim, n = rng.choice([0, 1, 2, -1, -2, -3]), math.prod(shape)
+    if rng.random() < 0.5:
+        return 2 * normal(rng, *shape), dim
+    return 1000.0 * (torch.randperm(n, generator=generator(rng)) - n // 2).reshape(shape), dim
 
 
 def less(off: Callable[[Tensor, int], Tensor | float]) -> Callable[[Tensor, int], Tensor]:
@@ -222,6 +228,10 @@ SOFTMAX = Exercise(
         Wrong(
             "the sums have lost their dimension, so they do not line up with what they divide: see `keepdim`",
             lambda x, dim: (x - largest(x, dim)).exp() / (x - largest(x, dim)).exp().sum(dim),
+        ),
+        Wrong(
+            "the largest numbers have lost their dimension before they are taken off: see `keepdim`",
+            lambda x, dim: torch.softmax(x - x.amax(dim), dim),
         ),
         Wrong("these are logarithms of probabilities; one exponential is missing", torch.log_softmax),
         Wrong(
@@ -356,7 +366,9 @@ def broken_batch_loss(logits, targets):
 
 
 def batch_loss_inputs(rng: random.Random) -> tuple[Tensor, Tensor]:
+    """Now and then as many places as tokens, so that V in the wrong dimension is not always refused."""
     B, T, V = rng.sample(range(2, 8), 3)
+    V = rng.choice([T, V])
     return 2 * normal(rng, B, T, V), torch.randint(0, V, (B, T), generator=generator(rng))
 
 
