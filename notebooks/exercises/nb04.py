@@ -364,7 +364,7 @@ WALK = Exercise(
 # ---- 4.3 learning
 
 
-def learn(numbers: list[Value], loss_of: Callable[[], Value], rate: float, steps: int) -> None:
+def learn(numbers: list[Value], loss_of: Any, rate: float, steps: int) -> None:
     for _ in range(steps):
         for number in numbers:
             number.grad = 0.0
