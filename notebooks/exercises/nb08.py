@@ -679,12 +679,11 @@ def update(model, optimizer, pieces, step, rate, max_norm):
     optimizer.step()
 
 
-def update_inputs(rng: random.Random) -> tuple[Tensor, list[list[tuple[Tensor, Tensor]]], int, float]:
-    """The table of a model, the pieces of two updates, the number of the first, and a limit that is met or not."""
-    V, B, T, pieces = rng.randint(4, 6), 2, rng.randint(3, 4), rng.randint(2, 3)
-    ids = torch.randint(V, (2, pieces, 2, B, T), generator=generator(rng))
-    limit = rng.choice([0.2, 100.0])
-    return normal(rng, V, V), [[(x, y) for x, y in half] for half in ids], rng.choice([0, 0, 0, 2]), limit
+def update_inputs(rng: random.Random) -> tuple[Tensor, Tensor, int, float]:
+    """The table of a model, the ids of two updates, the number of the first, and a limit that is met or not."""
+    V, pieces = rng.randint(4, 6), rng.randint(2, 3)
+    ids = torch.randint(V, (2, pieces, 2, 2, rng.randint(3, 4)), generator=generator(rng))
+    return normal(rng, V, V), ids, rng.choice([0, 0, 0, 2]), rng.choice([0.2, 100.0])
 
 
 def a_rate(step: int) -> float:
@@ -692,35 +691,36 @@ def a_rate(step: int) -> float:
 
 
 def use_update(
-    attempt: Callable[..., Any], table: Tensor, batches: list[list[tuple[Tensor, Tensor]]], step: int, max_norm: float
+    attempt: Callable[..., Any], table: Tensor, ids: Tensor, step: int, max_norm: float
 ) -> dict[str, Tensor]:
     """The weights after one update, and after another one: a gradient left over shows in the second."""
     model, found = Pairs(table, 8), {}
     optimizer = torch.optim.SGD(model.parameters(), lr=0.03)
-    for n, pieces in enumerate(batches):
-        attempt(model, optimizer, pieces, step + n, a_rate, max_norm)
+    for n, pieces in enumerate(ids):
+        attempt(model, optimizer, [(x, y) for x, y in pieces], step + n, a_rate, max_norm)
         found[f"weights after update {n + 1}"] = torch.cat([p.detach().flatten() for p in model.parameters()])
     return found
 
 
-def moved(attempt: Callable[..., Any], table: Tensor, pieces: list, rate: float, max_norm: float) -> Tensor:
+def moved(attempt: Callable[..., Any], table: Tensor, ids: Tensor, rate: float, max_norm: float) -> Tensor:
     """How far all weights move in one update."""
     model = Pairs(table, 8)
-    attempt(model, torch.optim.SGD(model.parameters(), lr=0.03), pieces, 0, lambda step: rate, max_norm)
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.03)
+    attempt(model, optimizer, [(x, y) for x, y in ids], 0, lambda step: rate, max_norm)
     return torch.cat([(model.table - table).flatten(), model.offset]).detach()
 
 
-def rests_at_rate_0(attempt: Callable[..., Any], table: Tensor, batches: list, step: int, max_norm: float) -> bool:
-    return not moved(attempt, table, batches[0], 0.0, max_norm).any()
+def rests_at_rate_0(attempt: Callable[..., Any], table: Tensor, ids: Tensor, step: int, max_norm: float) -> bool:
+    return not moved(attempt, table, ids[0], 0.0, max_norm).any()
 
 
-def is_a_mean(attempt: Callable[..., Any], table: Tensor, batches: list, step: int, max_norm: float) -> bool:
-    once, twice = (moved(attempt, table, n * batches[0], 0.1, 100.0) for n in (1, 2))
+def is_a_mean(attempt: Callable[..., Any], table: Tensor, ids: Tensor, step: int, max_norm: float) -> bool:
+    once, twice = (moved(attempt, table, ids[0].repeat(n, 1, 1, 1), 0.1, 100.0) for n in (1, 2))
     return torch.allclose(once, twice, atol=1e-5)
 
 
-def is_clipped(attempt: Callable[..., Any], table: Tensor, batches: list, step: int, max_norm: float) -> bool:
-    return moved(attempt, table, batches[0], 0.1, max_norm).norm().item() < 0.1001 * max_norm
+def is_clipped(attempt: Callable[..., Any], table: Tensor, ids: Tensor, step: int, max_norm: float) -> bool:
+    return moved(attempt, table, ids[0], 0.1, max_norm).norm().item() < 0.1001 * max_norm
 
 
 def update_with(
