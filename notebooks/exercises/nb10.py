@@ -55,6 +55,14 @@ LOOK_SCORE = Exercise(
             lambda weights, queries, keys: weights[..., queries, keys].mean(dim=0),
         ),
         Wrong(
+            "two axes in front are taken for granted; there may be none, one or more",
+            lambda weights, queries, keys: weights[:, :, queries, keys].mean(dim=-1),
+        ),
+        Wrong(
+            "the weights of the pairs are there, one by one; their mean is asked for",
+            lambda weights, queries, keys: weights[..., queries, keys],
+        ),
+        Wrong(
             "every query is scored with every key; the first query belongs to the first key alone, and so on",
             lambda weights, queries, keys: weights[..., queries, :][..., keys].mean(dim=(-2, -1)),
         ),
@@ -155,7 +163,10 @@ SILENT = Exercise(
             broken_heads_without,
             mistake=22,
         ),
-        Wrong("where all scores are minus infinity nothing is left to share: the head hands over nan", hide_all),
+        Wrong(
+            "nothing is left to share in its rows, and 0 divided by 0 is nan: that is what the head hands over",
+            hide_all,
+        ),
         Wrong(
             "it is the first axis that was cut, a text of the batch; which of (B, H, T, T) holds the heads?",
             silence_at(0),
@@ -339,6 +350,21 @@ def norm_in_stream(x: Tensor, blocks: Sequence[Callable], norm: Callable, head: 
     return torch.stack(logits)
 
 
+def norm_fed_on(x: Tensor, blocks: Sequence[Callable], norm: Callable, head: Callable) -> Tensor:
+    logits = [head(norm(x))]
+    for block in blocks:
+        logits.append(head(x := norm(block(x))))
+    return torch.stack(logits)
+
+
+def added_twice(x: Tensor, blocks: Sequence[Callable], norm: Callable, head: Callable) -> Tensor:
+    logits = [head(norm(x))]
+    for block in blocks:
+        x = x + block(x)
+        logits.append(head(norm(x)))
+    return torch.stack(logits)
+
+
 def norm_once(x: Tensor, blocks: Sequence[Callable], norm: Callable, head: Callable) -> Tensor:
     stream = read_stream(x, blocks)
     return head(torch.cat([stream[:-1], norm(stream[-1:])]))
@@ -361,6 +387,14 @@ LENS = Exercise(
         Wrong(
             "the norm has changed the stream itself: the next block should read what the block before it gave",
             norm_in_stream,
+        ),
+        Wrong(
+            "from the second block on the stream has been through the norm; a block reads it as it is",
+            norm_fed_on,
+        ),
+        Wrong(
+            "what a block gives was added to the stream once more; it has added its part already",
+            added_twice,
         ),
         Wrong(
             "each block was given the embedding; block 1 reads what block 0 has made of it",
@@ -446,7 +480,17 @@ def move(model: Callable, idx: Tensor, whole: Tensor, t: int) -> Tensor:
     return (model(idx[:, :t]) - whole[:, :t]).abs()
 
 
-def does_not_see_a_leak(attempt: Callable, model: Callable, idx: Tensor) -> bool:
+def fewer_texts(model: Callable, idx: Tensor) -> float:
+    whole = model(idx)
+    return max((model(idx[:b]) - whole[:b]).abs().max().item() for b in range(1, len(idx)))
+
+
+def added_up(model: Callable, idx: Tensor) -> float:
+    whole = model(idx)
+    return sum(move(model, idx, whole, t).max().item() for t in range(1, idx.size(1)))
+
+
+def does_see_a_leak(attempt: Callable, model: Callable, idx: Tensor) -> bool:
     """A model that shows the next token at every place must be caught."""
     shown = attempt(lambda idx: F.one_hot(idx.roll(-1, 1), 9).float(), torch.tensor([[1, 2, 3, 4]]))
     return abs(float(shown) - 1) < 1e-4
@@ -491,12 +535,29 @@ PREFIX = Exercise(
             largest(lambda model, idx, whole, t: move(model, idx, whole, t).mean(), all_lengths),
         ),
         Wrong(
+            "each token was given alone, without those before it; a prefix begins at the first token",
+            largest(lambda model, idx, whole, t: (model(idx[:, t : t + 1]) - whole[:, t : t + 1]).abs(), range),
+        ),
+        Wrong(
+            "texts were cut off the batch, and not tokens off a text: idx has shape (B, T)",
+            fewer_texts,
+        ),
+        Wrong(
+            "each prefix is compared with one that is a token longer; the whole text is the measure",
+            largest(
+                lambda model, idx, whole, t: (model(idx[:, :t]) - model(idx[:, : t + 1])[:, :t]).abs(), all_lengths
+            ),
+        ),
+        Wrong("the moves of all lengths are added up; the largest is asked for", added_up),
+        Wrong(
             "only the first text of the batch is compared",
             largest(lambda model, idx, whole, t: move(model, idx, whole, t)[:1], all_lengths),
         ),
     ),
     properties=(
-        Property("a model that copies the next token should give 1, and gets away with it", does_not_see_a_leak),
+        Property(
+            "try a model that gives the next token as one-hot logits: the largest move should be 1", does_see_a_leak
+        ),
     ),
     hints=(
         "Call the model once with all T tokens, and once for each t. Which rows of the whole belong to which call?",
@@ -590,6 +651,11 @@ PATIENT = Exercise(
         Wrong(
             "mean and spread are those of a whole text, later tokens among them",
             ill(mean=(1, 2), spread=(1, 2)),
+            36,
+        ),
+        Wrong(
+            "one mean and one spread for the whole batch: every token has seen every other",
+            ill(mean=(0, 1, 2), spread=(0, 1, 2)),
             36,
         ),
         Wrong("half mended: the mean belongs to a token now, the spread still to the whole time", ill(spread=1), 36),
