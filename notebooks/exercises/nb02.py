@@ -11,17 +11,19 @@ from torch import Tensor
 
 from exercises import Exercise, Wrong
 
-Batch = tuple[np.ndarray, np.ndarray]
 Parts = tuple[list[str], list[str]]
 
 
 # ---- 2.4 split first
 
 
-def split_then_cut(text: str, T: int, n_val: int) -> Parts:
+def split_then_cut(text: str, T: int, n_val: int) -> tuple[list[str], list[str]]:
     edge = len(text) - n_val
     train, val = text[:edge], text[edge:]
-    return cut(train, T), cut(val, T)
+    return (
+        [train[i : i + T] for i in range(len(train) - T + 1)],
+        [val[i : i + T] for i in range(len(val) - T + 1)],
+    )
 
 
 def cut(text: str, T: int) -> list[str]:
@@ -266,7 +268,7 @@ IDS = Exercise(
 # ---- 2.6 batches
 
 
-def batch(tokens: np.ndarray, chosen: np.ndarray, T: int) -> Batch:
+def batch(tokens: np.ndarray, chosen: np.ndarray, T: int) -> tuple[np.ndarray, np.ndarray]:
     windows = tokens[chosen[:, None] + np.arange(T + 1)]
     return windows[:, :-1], windows[:, 1:]
 
