@@ -355,7 +355,7 @@ class Tied(nn.Module):
         return self.head(torch.tanh(self.token_embedding(idx)))
 
 
-def put_table(model: nn.Module, table: Tensor) -> nn.Module:
+def put_table(model: torch.nn.Module, table: Tensor) -> torch.nn.Module:
     model.token_embedding.weight = torch.nn.Parameter(table.clone())
     model.head.weight = model.token_embedding.weight
     return model

@@ -512,7 +512,9 @@ SCORE = Exercise(
 Beam = tuple[float, list[int]]
 
 
-def next_beams(beams: list[Beam], log_p: Tensor, width: int, end_id: int) -> list[Beam]:
+def next_beams(
+    beams: list[tuple[float, list[int]]], log_p: Tensor, width: int, end_id: int
+) -> list[tuple[float, list[int]]]:
     found = []
     for (total, ids), row in zip(beams, log_p.tolist(), strict=True):
         if ids and ids[-1] == end_id:
