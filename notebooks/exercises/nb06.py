@@ -10,7 +10,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
-from exercises import Exercise, Wrong
+from exercises import Exercise, Property, Wrong
 from gptlib.attention import causal_mask
 from gptlib.blocks import Block
 
@@ -63,6 +63,31 @@ def without_keepdim(x: Tensor, weight: Tensor, bias: Tensor, eps: float) -> Tens
     return (x - x.mean(-1)) / torch.sqrt(x.var(-1, correction=0) + eps) * weight + bias
 
 
+def plain(attempt: Callable[..., Any], x: Tensor, eps: float) -> Tensor:
+    """What it makes of x with a weight of 1 and a bias of 0."""
+    return torch.as_tensor(attempt(x, torch.ones(x.size(-1)), torch.zeros(x.size(-1)), eps)).detach().double()
+
+
+def no_nan(attempt: Callable[..., Any], x: Tensor, weight: Tensor, bias: Tensor, eps: float) -> bool:
+    return bool(torch.as_tensor(attempt(x, weight, bias, eps)).isfinite().all())
+
+
+def alone(attempt: Callable[..., Any], x: Tensor, weight: Tensor, bias: Tensor, eps: float) -> bool:
+    """Whether the last token is the same when all others are others."""
+    others = x.clone()
+    others[:, :-1], others[0] = 5 - 2 * others[:, :-1], 2 * others[0] + 1
+    return torch.allclose(plain(attempt, others, eps)[1, -1], plain(attempt, x, eps)[1, -1], atol=1e-4)
+
+
+def mean_is_0(attempt: Callable[..., Any], x: Tensor, weight: Tensor, bias: Tensor, eps: float) -> bool:
+    return bool(plain(attempt, x, eps).mean(-1).abs().max() < 1e-3)
+
+
+def variance_is_1(attempt: Callable[..., Any], x: Tensor, weight: Tensor, bias: Tensor, eps: float) -> bool:
+    wide = 10 * torch.arange(x[0].numel()).sin().view(1, *x.shape[1:])
+    return bool((plain(attempt, wide, eps).var(-1, correction=0) - 1).abs().max() < 0.02)
+
+
 LAYER_NORM = Exercise(
     layer_norm,
     "each token alone, divided by C, eps under the root",
@@ -86,7 +111,11 @@ LAYER_NORM = Exercise(
             36,
         ),
         Wrong("one mean serves all tokens together; each token has its own", norm_over((0, 1, 2))),
-        Wrong("one mean serves a whole text; each token has its own", norm_over((1, 2)), 36),
+        Wrong(
+            "`std` averages the squares over C - 1 unless told otherwise, and `eps` comes too late, behind the root",
+            norm_over(-1, correction=1, root=lambda variance, eps: variance.sqrt() + eps),
+            35,
+        ),
         Wrong(
             "`eps` is missing: a token whose channels are all equal becomes 0 / 0",
             norm_over(-1, root=lambda variance, eps: variance.sqrt()),
@@ -106,6 +135,14 @@ LAYER_NORM = Exercise(
         Wrong(
             "without its axis kept, the mean of a token does not line up with that token's channels: print both shapes",
             without_keepdim,
+        ),
+    ),
+    properties=(
+        Property("a token whose channels are all equal becomes NaN: what does it divide by?", no_nan),
+        Property("a token's answer moves when other tokens change; each should be treated alone", alone),
+        Property("with a weight of 1 and a bias of 0 the mean of each token should be 0, and is not", mean_is_0),
+        Property(
+            "with a weight of 1 and a bias of 0 the squares of a token should average 1, and do not", variance_is_1
         ),
     ),
     hints=(
@@ -191,6 +228,12 @@ def rms_over(
     return variant
 
 
+def squares_average_1(attempt: Callable[..., Any], x: Tensor, weight: Tensor, eps: float) -> bool:
+    wide = 3 + 10 * torch.arange(x.numel()).sin().view_as(x)
+    out = torch.as_tensor(attempt(wide, torch.ones(x.size(-1)), eps)).detach().double()
+    return bool((out.square().mean(-1) - 1).abs().max() < 0.02)
+
+
 RMS_NORM = Exercise(
     rms_norm,
     "divided by the root of the mean square; lengths are kept in hand, means are left as they are",
@@ -218,8 +261,13 @@ RMS_NORM = Exercise(
         ),
         Wrong("the squares of all tokens are averaged together; each token has its own size", rms_over((0, 1, 2))),
         Wrong("the squares are averaged over time, so the first token is told of the last", rms_over(1), 36),
+        Wrong(
+            "without its axis kept, the size of a token does not line up with that token's channels: print both shapes",
+            lambda x, weight, eps: x / torch.sqrt(x.square().mean(-1) + eps) * weight,
+        ),
         Wrong("`weight` is not used", lambda x, weight, eps: rms_norm(x, torch.ones_like(weight), eps)),
     ),
+    properties=(Property("with a weight of 1 the squares of a token should average 1, and do not", squares_average_1),),
     hints=(
         "Take your LayerNorm and cross out whatever needs the mean. What is left to divide by?",
         "`x.square().mean(dim=-1, keepdim=True)` is the mean square of each token.",
@@ -260,15 +308,15 @@ def use_mlp(
     found: dict[str, object] = {}
     with torch.no_grad():
         exact, tanh = down(F.gelu(up(x))), down(F.gelu(up(x), approximate="tanh"))
-        for mode, training in (("when training is False", False), ("when training is True", True)):
+        for mode, training in (("training False", False), ("training True", True)):
             out = attempt(x.clone(), up, down, p, training)
             if out is None:
                 return None
             if not isinstance(out, Tensor) or out.shape != x.shape:
                 return {mode: out}
             dropped = out == 0
-            found[f"{mode}, the share that is dropped"] = nearest(dropped.float().mean().item(), (0.0, p))
-            found[f"{mode}, what is left"] = what_is_left(out, dropped, exact, tanh)
+            found[f"{mode}, dropped"] = nearest(dropped.float().mean().item(), (0.0, p))
+            found[f"{mode}, the rest"] = what_is_left(out, dropped, exact, tanh)
     return found
 
 
@@ -285,6 +333,12 @@ def what_is_left(out: Tensor, dropped: Tensor, exact: Tensor, tanh: Tensor) -> T
         if torch.allclose(out, torch.where(dropped, 0.0, factor * form), rtol=1e-4, atol=1e-5):
             return factor * exact
     return torch.where(dropped, ratio * exact, out)
+
+
+def bends(attempt: Callable[..., Tensor], x: Tensor, w1: Tensor, b1: Tensor, w2: Tensor, b2: Tensor, p: float) -> bool:
+    rest = linear(w1, b1), linear(w2, b2), p, False
+    with torch.no_grad():
+        return not torch.allclose(attempt(x, *rest) + attempt(-x, *rest), 2 * attempt(0 * x, *rest), atol=1e-3)
 
 
 def own_dropout(out: Tensor, p: float) -> Tensor:
@@ -342,6 +396,9 @@ MLP = Exercise(
             "x itself is added; that is the block's work, not the MLP's",
             lambda x, up, down, p, training: x + mlp(x, up, down, p, training),
         ),
+    ),
+    properties=(
+        Property("nothing bends: without dropout f(-x) is -f(x), up to a constant; the two maps are one", bends),
     ),
     hints=(
         "Three steps forward, and a fourth that depends on `training`. Where must the bend stand to be of use?",
@@ -417,6 +474,16 @@ def first_replaces(x, norm1, attention, norm2, mlp):
     return x + mlp(norm2(x))
 
 
+def silent(attempt: Callable[..., Any], x: Tensor, norm1: Any, attention: Any, norm2: Any, mlp: Any) -> bool:
+    out = attempt(x.clone(), norm1, torch.zeros_like, norm2, torch.zeros_like)
+    return torch.allclose(torch.as_tensor(out, dtype=x.dtype), x)
+
+
+def without_attention(attempt: Callable[..., Any], x: Tensor, norm1: Any, attention: Any, norm2: Any, mlp: Any) -> bool:
+    out = attempt(x.clone(), norm1, torch.zeros_like, norm2, mlp)
+    return torch.allclose(torch.as_tensor(out, dtype=x.dtype), x + mlp(norm2(x)), rtol=1e-3, atol=1e-4)
+
+
 BLOCK = Exercise(
     block,
     "each part reads a norm of the stream and adds to the stream itself",
@@ -466,6 +533,13 @@ BLOCK = Exercise(
         Wrong(
             "the parts read the stream without their norms",
             lambda x, norm1, attention, norm2, mlp: block(x, lambda x: x, attention, lambda x: x, mlp),
+        ),
+    ),
+    properties=(
+        Property("with both parts silent x itself should come out, and it does not", silent),
+        Property(
+            "with a silent attention the MLP should still read the stream, through its own norm, and add to it",
+            without_attention,
         ),
     ),
     hints=(
@@ -526,6 +600,11 @@ class WithoutMask(MaskedBlock):
         return self.block(x)
 
 
+class MadeOnTheCPU(MaskedBlock):
+    def forward(self, x: Tensor) -> Tensor:
+        return self.block(x, mask=causal_mask(x.size(1)))
+
+
 class MaskAsWeight(MaskedBlock):
     def __init__(self, n_embd: int, n_head: int, block_size: int) -> None:
         super().__init__(n_embd, n_head, block_size)
@@ -548,23 +627,38 @@ class Listener(nn.Module):
 
 
 class Moving(TorchFunctionMode):
-    """Every `.to` makes a copy, as on the way to another device, so that what moves can be told from what stays."""
+    """Every `.to` makes a copy, as on the way to another device, so that what moves can be told from what stays.
+
+    What is made anew without being told where is noted, too: it would lie on the CPU.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.nowhere = self.moved = False
 
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         out = func(*args, **(kwargs or {}))
-        return out.clone() if func is Tensor.to else out
+        if func is Tensor.to:
+            self.moved = True
+            return out.clone()
+        makes = func in (torch.ones, torch.zeros, torch.full, torch.arange, torch.empty, torch.tensor)
+        self.nowhere |= makes and (kwargs or {}).get("device") is None
+        return out
 
 
-def stays_behind(layer: nn.Module, x: Tensor) -> bool:
-    """Whether the mask that the block is given after `.to` is still the one from before."""
+def after_moving(layer: nn.Module, x: Tensor) -> dict[str, object]:
+    """Whether the mask that the block gets after `.to` is still the one from before, or one that is made nowhere."""
     layer.block = Listener()
     layer(x)
     before = layer.block.heard
     with Moving():
         layer.to("cpu")
+    with Moving() as use:
         layer(x)
     after = layer.block.heard
-    return before is not None and after is not None and before.data_ptr() == after.data_ptr()
+    both = isinstance(before, Tensor) and isinstance(after, Tensor)
+    stays = both and before.data_ptr() == after.data_ptr()
+    return {"the mask stays behind": stays, "it is made on the CPU": use.nowhere and not use.moved}
 
 
 def use_masked(attempt: type[nn.Module], x: Tensor, n_head: int, short: int) -> dict[str, object]:
@@ -574,15 +668,15 @@ def use_masked(attempt: type[nn.Module], x: Tensor, n_head: int, short: int) -> 
     with torch.no_grad():
         for i, p in enumerate(layer.block.parameters()):
             p.copy_(torch.arange(p.numel()).add(i).sin().view_as(p))
-        found: dict[str, object] = {"the numbers that it learns": sum(p.numel() for p in layer.parameters())}
-        found["a text as long as the block"] = layer(x)
+        found: dict[str, object] = {"parameters": sum(p.numel() for p in layer.parameters())}
+        found["full text"] = layer(x)
         try:
             answer = layer(x[:, :short])
         except (RuntimeError, ValueError, TypeError) as error:
             answer = type(error).__name__
-        found["a shorter text gets an answer"] = not isinstance(answer, str)
-        found["the mask stays behind after .to(device)"] = stays_behind(layer, x)
-        found["the shorter text"] = answer
+        found["a shorter text runs"] = not isinstance(answer, str)
+        found |= after_moving(layer, x)
+        found["shorter text"] = answer
     return found
 
 
@@ -619,6 +713,12 @@ MASKED_BLOCK = Exercise(
         ),
         Wrong("both complaints are gone, and so is the mask: each word sees its future", WithoutMask, 25),
         Wrong(
+            "a mask made anew fits every text; but this one is made on the CPU, wherever the model is: whose device "
+            "should it take?",
+            MadeOnTheCPU,
+            32,
+        ),
+        Wrong(
             "the mask is a parameter now: it is counted among the weights and handed to the optimizer",
             MaskAsWeight,
             32,
@@ -648,7 +748,7 @@ def positions_inputs(rng: random.Random) -> tuple[int, int]:
 
 
 def angles(T: int, C: int, first: int = 0, step: int = 2) -> Tensor:
-    """(T, C/2): the angle of each hand; `step` 1 slows the hands down half as fast."""
+    """(T, C/2): the angle of each hand; the exponent grows by `step` / C from hand to hand."""
     return torch.arange(first, first + T)[:, None] * 10_000.0 ** (-step * torch.arange(C // 2) / C)
 
 
@@ -679,6 +779,10 @@ POSITIONS = Exercise(
         Wrong(
             "the hands slow down half as fast as they should: compare the exponent of the last pair with the formula",
             lambda T, C: taking_turns(angles(T, C, step=1).sin(), angles(T, C, step=1).cos()),
+        ),
+        Wrong(
+            "the hands slow down twice as fast as they should: is the 2 of the exponent counted twice?",
+            lambda T, C: taking_turns(angles(T, C, step=4).sin(), angles(T, C, step=4).cos()),
         ),
         Wrong(
             "every channel has a speed of its own; sine and cosine of a pair belong to one hand",

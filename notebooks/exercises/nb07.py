@@ -4,11 +4,12 @@ import math
 import random
 import re
 from collections.abc import Callable
+from dataclasses import replace
 
 import torch
 from torch import Tensor, nn
 
-from exercises import Exercise, Wrong
+from exercises import Exercise, Property, Wrong
 from gptlib.attention import causal_mask
 from gptlib.blocks import Block, LayerNorm
 from gptlib.model import GPTConfig
@@ -91,9 +92,11 @@ def everything_drawn(model: nn.Module) -> None:
             nn.init.normal_(p, std=0.02)
 
 
-def head_of_its_own(model: nn.Module) -> None:
+def mean_for_size(model: nn.Module) -> None:
     initialise(model)
-    model.head.weight = nn.Parameter(0.02 * torch.randn_like(model.head.weight))
+    for p in model.parameters():
+        if p.dim() == 2:
+            nn.init.normal_(p, 0.02)
 
 
 def initialise_inputs(rng: random.Random) -> tuple[int, int, int]:
@@ -105,26 +108,28 @@ def use_initialise(attempt: Callable[[nn.Module], object], V: int, C: int, L: in
     """The start loss, and how large each kind of weight is, measured against how large it should be."""
     model = Model(GPTConfig(vocab_size=V, block_size=24, n_layer=L, n_head=2, n_embd=C))
     attempt(model)
+    found: dict[str, object] = {}
     with torch.no_grad():
-        logits = forward(model, torch.arange(48).view(2, 24) % V)
-        loss = torch.nn.functional.cross_entropy(logits.flatten(0, 1), torch.arange(48) * 7 % V)
-        found: dict[str, object] = {"start loss": "about ln V" if loss < 1.2 * math.log(V) else "far above ln V"}
-        found["the head and the token table"] = "one" if model.head.weight is model.token_embedding.weight else "two"
         for part, weights in parts(model).items():
-            size = 0.02 / math.sqrt(2 * L) if part in ("attention.out", "mlp.down") else 0.02
-            found[f"size of {part}, in units of the size asked for"] = steps(weights.std().item() / size)
+            writes = part in ("attention.out", "mlp.down")
+            size, unit = (0.02 / math.sqrt(2 * L), "0.02/√(2L)") if writes else (0.02, "0.02")
+            found[f"{part} / {unit}"] = steps(weights.std().item() / size)
         biases = torch.cat([p for name, p in model.named_parameters() if name.endswith("bias")])
         norms = torch.cat([p for name, p in model.named_parameters() if "norm" in name and name.endswith("weight")])
         found["biases"] = values(biases)
         found["weights of the norms"] = values(norms)
+        found["head and token table are one"] = model.head.weight is model.token_embedding.weight
+        logits = forward(model, torch.arange(48).view(2, 24) % V)
+        loss = nn.functional.cross_entropy(logits.flatten(0, 1), torch.arange(48) * 7 % V)
+        found["start loss is about ln V"] = bool(loss < 1.2 * math.log(V))
     return found
 
 
 def parts(model: nn.Module) -> dict[str, Tensor]:
-    """All weights of a kind in a row; the numbers of several blocks together leave less to chance."""
+    """The tables, and of each kind of map that of the block where its weights are largest."""
     found = {"token_embedding": model.token_embedding.weight, "position_embedding": model.position_embedding.weight}
     for name in ("attention.qkv", "attention.out", "mlp.up", "mlp.down"):
-        found[name] = torch.cat([block.get_submodule(name).weight.flatten() for block in model.blocks])
+        found[name] = max((block.get_submodule(name).weight for block in model.blocks), key=torch.std)
     return found
 
 
@@ -147,6 +152,11 @@ INITIALISE = Exercise(
     use=use_initialise,
     wrong=(
         Wrong(
+            "nothing has changed: a new tensor under the name of a parameter does not reach the model; fill the one "
+            "that is there",
+            lambda model: None,
+        ),
+        Wrong(
             "the tables keep the size 1 that `nn.Embedding` gives them: each token is sure of itself, and the start "
             "loss is several times ln V",
             begin(skip=("embedding",)),
@@ -163,10 +173,7 @@ INITIALISE = Exercise(
             begin(lambda L: 0.02),
         ),
         Wrong("the writers are divided by the root of L; how often does a block add?", begin(lambda L: 0.02 / L**0.5)),
-        Wrong(
-            "the writers are divided by the number of additions; sizes grow with its root",
-            begin(lambda L: 0.02 / (2 * L)),
-        ),
+        Wrong("0.02 was given as the mean, and the size is still 1: print mean and std of a table", mean_for_size, 45),
         Wrong(
             "a block writes twice: the MLP's writer is smaller now, that of attention is not",
             begin(writers=("mlp.down.weight",)),
@@ -181,7 +188,6 @@ INITIALISE = Exercise(
             "the weights of the norms are 0: nothing passes, and yet the start loss is ln V; it is no proof",
             begin(norms=0.0),
         ),
-        Wrong("the head has a table of its own now: the tie is broken", head_of_its_own, 46),
     ),
     hints=(
         "Go through `model.named_parameters()`. What tells a matrix from a bias or a norm?",
@@ -214,15 +220,17 @@ def use_guard(attempt: Callable[..., object], idx: Tensor, past: int, block_size
     """Whether the text is refused, and which numbers the sentence names."""
     try:
         value = attempt(idx.clone(), past, block_size)
+    except (IndexError, RuntimeError, AssertionError) as error:
+        return {"refused with": type(error).__name__}
     except ValueError as error:
         numbers = re.findall(r"\d+", str(error).replace(",", ""))
         return {
-            "refused": True,
-            "the sentence says how many tokens there are": str(past + idx.size(1)) in numbers,
-            "the sentence says how many fit": str(block_size) in numbers,
+            "refused with": "ValueError",
+            "names how many there are": str(past + idx.size(1)) in numbers,
+            "names how many fit": str(block_size) in numbers,
         }
     cut = isinstance(value, Tensor) and value.shape != idx.shape
-    return {"refused": False, "given back": "a part of the text" if cut else "nothing new"}
+    return {"refused with": None, "given back": "a part of the text" if cut else "nothing new"}
 
 
 def refuse(wrong: bool, sentence: str, kind: type[Exception] = ValueError) -> None:
@@ -370,9 +378,8 @@ def through(x: Tensor, blocks: nn.ModuleList) -> Tensor:
     return x
 
 
-def embedded(model: nn.Module, idx: Tensor, first: int = 0) -> Tensor:
-    places = torch.arange(first, first + idx.size(1)) % model.config.block_size
-    return model.token_embedding(idx) + model.position_embedding(places)
+def embedded(model: nn.Module, idx: Tensor) -> Tensor:
+    return model.token_embedding(idx) + model.position_embedding(torch.arange(idx.size(1)))
 
 
 def without_positions(model: nn.Module, idx: Tensor) -> Tensor:
@@ -406,6 +413,26 @@ def a_norm_after_each(model: nn.Module, idx: Tensor) -> Tensor:
     return model.head(x)
 
 
+def added_again(model: nn.Module, idx: Tensor) -> Tensor:
+    x = embedded(model, idx)
+    for block in model.blocks:
+        x = x + block(x, mask=causal_mask(idx.size(1)))
+    return model.head(model.norm(x))
+
+
+def knows_places(attempt: Callable[..., Tensor], model: nn.Module, idx: Tensor) -> bool:
+    logits = attempt(model, torch.full_like(idx, 2))
+    return logits.shape != (*idx.shape, model.config.vocab_size) or not torch.allclose(
+        logits[:, 0], logits[:, 1], atol=1e-4
+    )
+
+
+def knows_no_future(attempt: Callable[..., Tensor], model: nn.Module, idx: Tensor) -> bool:
+    future = idx.clone()
+    future[:, -1] = (future[:, -1] + 1) % model.config.vocab_size
+    return torch.allclose(attempt(model, future)[:, :-1], attempt(model, idx)[:, :-1], atol=1e-4)
+
+
 FORWARD = Exercise(
     forward,
     "tokens plus positions, the blocks with the mask, the last norm, the head",
@@ -432,10 +459,7 @@ FORWARD = Exercise(
             places_by_id,
             43,
         ),
-        Wrong(
-            "the places are counted from 1; the first row of the table is never used",
-            lambda model, idx: model.head(model.norm(through(embedded(model, idx, 1), model.blocks))),
-        ),
+        Wrong("x is added behind each block; a block has already added to it", added_again),
         Wrong("what the blocks answer is not kept: the stream arrives as it set out", answers_not_kept),
         Wrong("each block reads the embedding, so only the last one counts; they stand in a row", last_block_alone),
         Wrong(
@@ -446,6 +470,10 @@ FORWARD = Exercise(
             "only the last place is answered; in training each place learns",
             lambda model, idx: forward(model, idx)[:, -1],
         ),
+    ),
+    properties=(
+        Property("change the last token, and earlier logits move: who sees the future?", knows_no_future),
+        Property("one token again and again gets the same logits everywhere: where are the places?", knows_places),
     ),
     hints=(
         "Follow the drawing of 7.2 from left to right. What is added before the first block?",
@@ -477,6 +505,10 @@ def number(
 ) -> Callable[[GPTConfig], int]:
     """The formula with one of its terms replaced."""
     return lambda c: c.n_embd * (tables(c) + layers(c) * (block * c.n_embd + biases(c)) + norms(c))
+
+
+def grows(attempt: Callable[[GPTConfig], int], small: GPTConfig, large: GPTConfig) -> bool:
+    return attempt(large) - attempt(small) == parameters(large) - parameters(small)
 
 
 PARAMETERS = Exercise(
@@ -513,6 +545,24 @@ PARAMETERS = Exercise(
         Wrong(
             "the maps of a block have no biases in this count; each of their outputs has one if `config.bias`",
             number(biases=lambda c: 0),
+        ),
+    ),
+    properties=(
+        Property(
+            "untie the head, and the count should grow by one table of V × C",
+            lambda attempt, c: grows(attempt, replace(c, tied=True), replace(c, tied=False)),
+        ),
+        Property(
+            "switch `config.bias` on: the count should grow by what maps and norms add, and by nothing else",
+            lambda attempt, c: grows(attempt, replace(c, bias=False), replace(c, bias=True)),
+        ),
+        Property(
+            "make the context longer by one: the count should grow by one row of C numbers",
+            lambda attempt, c: grows(attempt, c, replace(c, block_size=c.block_size + 1)),
+        ),
+        Property(
+            "add one block: the count should grow by four maps, their biases and two norms",
+            lambda attempt, c: grows(attempt, c, replace(c, n_layer=c.n_layer + 1)),
         ),
     ),
     hints=(
@@ -675,6 +725,20 @@ FLOPS = Exercise(
             lambda c, T: 6 * parameters(c) + 12 * c.n_layer * c.n_embd * T,
         ),
         Wrong("this is the cost of the whole text; asked for is that of each token", lambda c, T: T * flops(c, T)),
+    ),
+    properties=(
+        Property(
+            "with another `block_size` it gives another number; it is T that counts, and looking up is free",
+            lambda attempt, c, T: attempt(c, T) == attempt(replace(c, block_size=c.block_size + 9), T),
+        ),
+        Property(
+            "make T longer by one: looking should grow, in each layer by the same amount, and nothing else",
+            lambda attempt, c, T: attempt(c, T + 1) - attempt(c, T) == flops(c, T + 1) - flops(c, T),
+        ),
+        Property(
+            "without the part that grows with T there should be 6 operations left for each weight in a product",
+            lambda attempt, c, T: (T + 1) * attempt(c, T) - T * attempt(c, T + 1) == flops(c, 0),
+        ),
     ),
     hints=(
         "Two sums: products with weights, and products of tokens with tokens. Which of them grows with T?",
