@@ -1,15 +1,24 @@
 """`check` tells right from wrong and names the mistake; every exercise is held to what their README promises."""
 
 import ast
+import asyncio
+import contextlib
+import functools
 import importlib.util
 import json
+import math
+import os
 import random
 import re
+import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator
+from fractions import Fraction
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -181,7 +190,7 @@ def test_every_wrong_version_gets_its_own_sentence(number: str, scale: Callable[
     """Not a neighbour's, with new random inputs each time: 20 of 20 in the long form."""
     entry = REGISTERED[number]
     for wrong in entry.wrong:
-        for run in range(scale(2, 20) if entry.inputs else 1):
+        for run in range(scale(1, 20) if entry.inputs else 1):
             found = judge_function(entry, wrong.does, seeds(run)) if entry.inputs else judge_value(entry, wrong.does)
             assert found.right is False
             assert found.wrong is wrong, f"{wrong.says!r} was taken for: {found}"
@@ -334,6 +343,23 @@ def test_integers_are_held_exactly(exercise: Callable[..., None]) -> None:
     assert verdict("99.1", lambda x: x.int()).startswith("right")
 
 
+class Holder:
+    def __init__(self, value: int) -> None:
+        self.value = value
+
+
+class Hostile:
+    """Fails in whatever is asked of it."""
+
+    def __eq__(self, other: object) -> bool:
+        raise ZeroDivisionError
+
+    def __repr__(self) -> str:
+        raise ZeroDivisionError
+
+    __hash__ = None
+
+
 @pytest.mark.parametrize(
     ("expected", "actual", "finding"),
     [
@@ -354,6 +380,59 @@ def test_integers_are_held_exactly(exercise: Callable[..., None]) -> None:
         (b"ab", b"ac", "b'ac', should be b'ab'"),
         ("3", 3, "a value of type int, should be str"),
         ({1, 2}, {1}, "{1}, should be {1, 2}"),
+        ({1, 2}, frozenset({1, 2}), None),
+        (b"ab", bytearray(b"ab"), None),
+        ("cat", np.str_("cat"), None),
+        ([0, 1], range(2), None),
+        ([], (), None),
+        (True, 1, "1, should be True"),
+        (1, True, "True, should be 1"),
+        (True, np.bool_(True), None),
+        (torch.tensor([1]), torch.tensor([True]), "booleans, should be integers"),
+        (3, np.float32(3), None),
+        (torch.tensor(3), 3.0, None),
+        (3, 2.9999999999999996, None),
+        (1_000_000, 1_000_000.5, "1000000.5, should be 1000000"),
+        (3, 3.00001, "3.00001, should be 3"),
+        (3e-6, 0, "0, should be 3e-06"),
+        (3e-6, 0.0, "0, should be 3e-06"),
+        (0.0, 3e-7, None),
+        (1e30, math.inf, "inf, should be 1e+30"),
+        (math.inf, -math.inf, "-inf, should be inf"),
+        (0.5, Fraction(1, 2), None),
+        (1 + 2j, 1 + 2.0000001j, None),
+        (1 + 2j, 1 + 3j, "(1+3j), should be (1+2j)"),
+        (0.0, -0.0, None),
+        (10**400, 1.0, "a float that cannot be compared with what it should be (OverflowError)"),
+        (torch.tensor([3e-6, 0.0]), torch.zeros(2), "at [0] 0, should be 3e-06; 1 of 2 values differ"),
+        (
+            torch.tensor([0.01, 0.0]),
+            torch.tensor([0.02, 0.0]).half(),
+            "at [0] 0.020004, should be 0.01; 1 of 2 values differ",
+        ),
+        (torch.tensor([3.01]), torch.tensor([3], dtype=torch.int16), "at [0] 3, should be 3.01"),
+        (torch.tensor([1.2345]), torch.tensor([1.2345]).bfloat16(), None),
+        (torch.tensor([[0.0, 2.0]]), torch.tensor([[0.0, 2.0]]).to_sparse(), None),
+        (
+            torch.tensor([[0.0, 2.0]]),
+            torch.tensor([[0.0, 3.0]]).to_sparse(),
+            "at [0, 1] 3, should be 2; 1 of 2 values differ",
+        ),
+        (torch.tensor([1j]), torch.tensor([1j]).conj(), "at [0] -1j, should be 1j"),
+        (torch.ones(0, 2), torch.ones(0, 3), "shape (0, 3), should be (0, 2)"),
+        ([torch.ones(1)], [torch.ones(1)] * 2, "2 items, should be 1"),
+        (torch.float32, torch.float64, "torch.float64, should be torch.float32"),
+        (int, float, "<class 'float'>, should be <class 'int'>"),
+        (SimpleNamespace(a=1), SimpleNamespace(a=1), None),
+        (Holder(1), Holder(2), "at ['value'] 2, should be 1"),
+        (Holder(1), Holder(1), None),
+        ([Holder(1)], [Holder(2)], "at [0]['value'] 2, should be 1"),
+        (
+            torch.ones(1),
+            torch.ones(1, device="meta"),
+            "a Tensor that cannot be compared with what it should be (NotImplementedError)",
+        ),
+        (Hostile(), Hostile(), "a Hostile that cannot be compared with what it should be (ZeroDivisionError)"),
     ],
 )
 def test_plain_values(expected: Any, actual: Any, finding: str | None) -> None:
@@ -443,6 +522,119 @@ def test_an_exception_names_the_line_of_the_reader(exercise: Callable[..., None]
     assert "`self.y = x.no_such_thing`, raises AttributeError" in verdict("99.1", Attempt)
 
 
+@pytest.mark.parametrize(
+    "error",
+    [GeneratorExit(), StopIteration(), asyncio.CancelledError(), KeyboardInterrupt(), MemoryError(), BaseException()],
+    ids=repr,
+)
+def test_whatever_is_raised_gets_a_sentence(exercise: Callable[..., None], error: BaseException) -> None:
+    def attempt(x: torch.Tensor) -> torch.Tensor:
+        raise error
+
+    exercise(lambda x: x, tensors, properties=(Property("never looked at", lambda f, x: f(x)),))
+    assert f"`raise error`, raises {type(error).__name__}" in verdict("99.1", attempt)
+
+
+def test_errors_whose_text_fails_or_has_no_end(exercise: Callable[..., None]) -> None:
+    class Mute(Exception):
+        def __str__(self) -> str:
+            raise ZeroDivisionError
+
+    def mute(x: torch.Tensor) -> torch.Tensor:
+        raise Mute
+
+    def endless(x: torch.Tensor) -> torch.Tensor:
+        raise ValueError("very " * 100_000)
+
+    exercise(lambda x: x, tensors)
+    assert verdict("99.1", mute).endswith("raises Mute")
+    assert verdict("99.1", endless).endswith("...") and len(verdict("99.1", endless)) < 300
+
+
+def test_another_number_of_arguments_is_not_taken_for_a_known_mistake(exercise: Callable[..., None]) -> None:
+    exercise(lambda a, b: (a + b) / 2, numbers, wrong=(BREAKS,))
+    assert "missing 1 required positional argument" in verdict("99.1", lambda a, b, c: a)
+    assert judge("99.1", lambda a, b: sum(a)).wrong is BREAKS
+    assert judge("99.1", lambda a, *more: sum(a)).wrong is BREAKS
+
+
+def test_what_cannot_be_looked_at_gets_a_sentence(exercise: Callable[..., None]) -> None:
+    exercise(lambda x: x, tensors)
+    nested = judge("99.1", lambda x: torch.nested.nested_tensor([x[0], x[1]]))
+    assert "a Tensor that cannot be compared" in str(nested) and "yours     Tensor" in str(nested)
+    assert verdict("99.1", lambda x: Hostile()) == "not yet: a value of type Hostile, should be Tensor"
+    assert verdict("99.1", lambda x: [Hostile()]) == "not yet: a value of type list, should be Tensor"
+    assert verdict("99.1", Hostile()) == "not yet: pass the function itself, not a Hostile"
+
+
+def test_a_check_that_breaks_says_so(exercise: Callable[..., None], capsys: pytest.CaptureFixture[str]) -> None:
+    exercise(lambda x: x, lambda rng: 1 / 0)
+    check("99.1", abs)
+    assert capsys.readouterr().out == "99.1  cannot be checked here: ZeroDivisionError: division by zero\n"
+
+
+def test_every_kind_of_function_can_be_checked(exercise: Callable[..., None]) -> None:
+    class Layer:
+        def __call__(self, x: torch.Tensor) -> torch.Tensor:
+            return x.softmax(-1)
+
+    @functools.wraps(abs)
+    def wrapped(x: torch.Tensor) -> torch.Tensor:
+        return x.softmax(-1)
+
+    typed: dict[str, Any] = {}
+    exec("def right(x): return x.softmax(-1)\ndef stub(x): ...\ndef gap(x): x = ...\ndef forgot(x): x.sum()", typed)
+    exercise(lambda x: x.softmax(-1), tensors)
+    partial = functools.partial(torch.softmax, dim=-1)
+    for attempt in (Layer(), Layer().__call__, wrapped, partial, typed["right"], torch.nn.Softmax(-1)):
+        assert verdict("99.1", attempt).startswith("right")
+    for stub in (typed["stub"], typed["gap"]):
+        assert verdict("99.1", stub) == "not attempted yet"
+    for attempt in (typed["forgot"], lambda x: print(end=""), print):
+        assert verdict("99.1", attempt) == "not yet: it gives None; does it end with `return`?"
+    assert verdict("99.1", set) == "not yet: a value of type set, should be Tensor"
+
+
+def test_a_check_leaves_the_settings_of_the_notebook_alone(
+    exercise: Callable[..., None], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def attempt(x: torch.Tensor) -> torch.Tensor:
+        torch.set_default_dtype(torch.float64)
+        torch.set_grad_enabled(False)
+        torch.set_deterministic_debug_mode("error")
+        os.chdir(tmp_path)
+        np.random.seed(0)  # noqa: NPY002
+        return x.softmax(-1)
+
+    before = Path.cwd()
+    np.random.seed(7)  # noqa: NPY002
+    expected = np.random.rand()  # noqa: NPY002
+    np.random.seed(7)  # noqa: NPY002
+    exercise(lambda x: x.softmax(-1), tensors)
+    assert verdict("99.1", attempt).startswith("right")
+    assert torch.get_default_dtype() is torch.float32
+    assert torch.is_grad_enabled()
+    assert torch.get_deterministic_debug_mode() == 0
+    assert Path.cwd() == before
+    assert np.random.rand() == expected  # noqa: NPY002
+
+
+def test_what_is_printed_without_end_is_cut_and_closing_the_page_hurts_nobody(
+    exercise: Callable[..., None], capsys: pytest.CaptureFixture[str]
+) -> None:
+    def attempt(x: float) -> float:
+        print("a line", file=sys.stderr)
+        print("x" * 5000)
+        sys.stdout.close()
+        return abs(x)
+
+    exercise(abs, lambda rng: (rng.random(),))
+    assert judge("99.1", attempt).right
+    printed = capsys.readouterr()
+    assert printed.out.startswith("a line\nxxx") and printed.out.endswith("xxx...\n") and printed.err == ""
+    assert len(printed.out) < 2100
+
+
 def test_an_error_that_is_asked_for_is_right(exercise: Callable[..., None]) -> None:
     def reference(n: int) -> int:
         if n > 5:
@@ -474,10 +666,17 @@ def test_an_endless_loop_is_stopped_and_the_stop_button_still_works(
     assert time.monotonic() - begin < 20  # two, on a machine that has nothing else to do
 
     def stopped(x: float) -> float:
-        raise KeyboardInterrupt
+        signal.raise_signal(signal.SIGINT)
+        return abs(x)
 
-    with pytest.raises(KeyboardInterrupt):
-        judge("99.1", stopped)
+    def stopped_and_caught(x: float) -> float:
+        with contextlib.suppress(BaseException):
+            signal.raise_signal(signal.SIGINT)
+        return abs(x)
+
+    for attempt in (stopped, stopped_and_caught):
+        with pytest.raises(KeyboardInterrupt):
+            judge("99.1", attempt)
     assert verdict("99.1", abs).startswith("right")
 
 
@@ -494,7 +693,53 @@ def test_an_endless_loop_that_catches_everything_is_stopped_too(
             except Exception:
                 continue
 
-    assert "still ran" in verdict("99.1", endless)
+    def swallows_everything(x: float) -> float:
+        while True:
+            try:
+                time.sleep(0.05)
+            except BaseException:
+                x += 1
+
+    def goes_on_at_the_end(x: float) -> float:
+        while True:
+            with contextlib.suppress(BaseException):
+                time.sleep(0.05)
+
+    def sleeps(x: float) -> float:
+        time.sleep(100)
+        return x
+
+    def answers_late(x: float) -> float:
+        try:
+            time.sleep(100)
+        except BaseException:
+            return abs(x)
+
+    before = signal.getsignal(signal.SIGINT)
+    traced, begin = sys.gettrace(), time.monotonic()
+    for attempt in (endless, swallows_everything, goes_on_at_the_end, sleeps, answers_late):
+        assert "still ran" in verdict("99.1", attempt)
+        time.sleep(0.15)  # an interrupt that comes late would end the test here
+    assert time.monotonic() - begin < 60
+    assert signal.getsignal(signal.SIGINT) is before and sys.gettrace() is traced
+
+
+def test_a_property_without_end_is_left_out(
+    exercise: Callable[..., None], listening: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(_core, "LIMIT", 0.5)
+    slow = Property("never told", lambda f, x: time.sleep(100))
+    exercise(abs, lambda rng: (rng.random(),), properties=(slow, Property("told", lambda f, x: f(-2) == 2)))
+    assert verdict("99.1", lambda x: x) == "not yet: told"
+
+
+def test_a_check_in_a_thread_answers(exercise: Callable[..., None]) -> None:
+    exercise(abs, lambda rng: (rng.random(),))
+    said: list[str] = []
+    thread = threading.Thread(target=lambda: said.append(verdict("99.1", abs)))
+    thread.start()
+    thread.join(60)
+    assert said == ["right: because (20 random inputs agree)"]
 
 
 def test_what_the_reader_prints_is_seen_once(exercise: Callable[..., None], capsys: pytest.CaptureFixture[str]) -> None:
@@ -558,6 +803,19 @@ def test_stubs_are_unattempted_and_a_forgotten_return_is_not(exercise: Callable[
     def forgot(x: torch.Tensor) -> Any:
         x[..., 0].clone()
 
+    def forgot_after_a_pass(x: torch.Tensor) -> Any:
+        if x is not None:
+            pass
+        x.sum()
+
+    def of_the_wrong_kind(x: torch.Tensor) -> Any:
+        return torch.softmax(x.long(), -1)
+
+    class NoForward(torch.nn.Module):
+        def __init__(self, x: torch.Tensor) -> None:
+            super().__init__()
+            self(x)
+
     def right_with_a_leftover(x: torch.Tensor) -> Any:
         forgotten = ...
         return (forgotten, x)[1]
@@ -565,6 +823,9 @@ def test_stubs_are_unattempted_and_a_forgotten_return_is_not(exercise: Callable[
     stubs = (empty, described, gap, returns_gap, to_do, Layer, None, ...)
     assert {verdict("99.1", stub) for stub in stubs} == {"not attempted yet"}
     assert verdict("99.1", forgot) == "not yet: it gives None; does it end with `return`?"
+    assert verdict("99.1", forgot_after_a_pass) == "not yet: it gives None; does it end with `return`?"
+    assert "raises NotImplementedError" in verdict("99.1", of_the_wrong_kind)
+    assert "raises NotImplementedError" in verdict("99.1", NoForward)
     assert verdict("99.1", right_with_a_leftover).startswith("right")
     exercise((2, 3))
     assert verdict("99.1", (..., ...)) == "not attempted yet"
@@ -596,7 +857,7 @@ def test_a_function_is_wanted(exercise: Callable[..., None]) -> None:
     assert verdict("99.1", 3) == "not yet: pass the function itself, not 3"
 
 
-@pytest.mark.parametrize("number", ["77.1", "x", "", "5", 5])
+@pytest.mark.parametrize("number", ["77.1", "x", "", "5", 5, None, [5], "5.99"])
 def test_an_unknown_number_gets_a_sentence(number: Any) -> None:
     assert verdict(number, 1).startswith("is no exercise")
 
@@ -626,7 +887,8 @@ def test_a_prediction_is_judged_and_never_told(exercise: Callable[..., None]) ->
     assert verdict("99.1", [2, 3]) == "right: because"
     assert verdict("99.1", torch.Size([2, 3])) == "right: because"
     assert verdict("99.1", (7, 7)) == "not yet: it is not (7, 7)"
-    assert verdict("99.1", 6) == "not yet: 2 values in brackets is asked for, and 6 is a number"
+    assert verdict("99.1", 6) == "not yet: a tuple or list is asked for, and 6 is a number"
+    assert verdict("99.1", (7,)) == "not yet: it is not (7,)", "how many there are is a part of the answer"
     exercise(lambda: "rows", kind="predict", choices=("rows", "columns"), wrong=(Wrong("each is a query", "columns"),))
     assert verdict("99.1", "rows") == verdict("99.1", "a") == verdict("99.1", "A") == "right: because"
     assert verdict("99.1", "b") == "not yet: each is a query"
@@ -634,6 +896,52 @@ def test_a_prediction_is_judged_and_never_told(exercise: Callable[..., None]) ->
     assert verdict("99.1", 8) == "right: because"
     exercise(lambda: "rows", kind="predict", choices=("rows", "columns"))
     assert verdict("99.1", "both") == "not yet: choose from 'rows', 'columns'"
+
+
+@pytest.mark.parametrize(
+    ("right", "choices", "answers"),
+    [
+        (-3, (), ["-3", "\N{MINUS SIGN}3", " -3 ", np.int64(-3), torch.tensor(-3), -3.0]),
+        ((2, 3), (), ["2, 3", "(2, 3)", "[2,3]", torch.tensor([2, 3]), np.array([2, 3]), torch.ones(2, 3).shape]),
+        (0.5, (), ["0.5", ".5", np.float16(0.5), torch.tensor(0.5, requires_grad=True)]),
+        ("cat", (), ["cat", "'cat'", " cat "]),
+        ("12", (), ["12", 12]),
+        (True, (), [True, "True", np.bool_(True)]),
+        ("rows", ("rows", "columns"), ["rows", "Rows ", "'rows'", "a", " A"]),
+        ("8", ("1", "8"), [8, 8.0, np.float32(8), "8", "b"]),
+        ((2, 3), ((3, 2), (2, 3)), [(2, 3), [2, 3], torch.Size([2, 3]), "(2, 3)", "b"]),
+        ("b", ("b", "a"), ["b", "B"]),  # a choice is itself before it is a letter
+    ],
+)
+def test_an_answer_may_be_written_in_many_ways(
+    exercise: Callable[..., None], right: Any, choices: tuple[Any, ...], answers: list[Any]
+) -> None:
+    exercise(right, kind="predict", choices=choices)
+    for answer_given in answers:
+        assert verdict("99.1", answer_given) == "right: because", answer_given
+
+
+@pytest.mark.parametrize(
+    ("right", "attempt", "says"),
+    [
+        (1, True, "a number is asked for, and True is True or False"),
+        (True, 1, "True or False is asked for, and 1 is a number"),
+        (0.5, "0,5", "a number is asked for, and (0, 5) is a tuple or list"),
+        (7, torch.tensor(6), "it is not 6"),
+        ((2, 3), (2, 3, 4), "it is not (2, 3, 4)"),
+        (7, "(" * 100_000, f"a number is asked for, and '{'(' * 56}... is text"),
+        (7, {"a": 1}, "a number is asked for, and {'a': 1} is a dict"),
+    ],
+)
+def test_a_wrong_answer_is_told_by_its_form(exercise: Callable[..., None], right: Any, attempt: Any, says: str) -> None:
+    exercise(right, kind="predict")
+    assert verdict("99.1", attempt) == f"not yet: {says}"
+
+
+def test_nothing_typed_is_unattempted(exercise: Callable[..., None]) -> None:
+    for choices in ((), (1, 2)):
+        exercise(1, kind="predict", choices=choices)
+        assert {verdict("99.1", answer_given) for answer_given in ("", "  ", ..., (..., 2))} == {"not attempted yet"}
 
 
 # ---- hints, answers, progress
@@ -677,6 +985,17 @@ def test_an_answer_is_shown_after_asking(
     assert capsys.readouterr().out == "99.1  42\n\nbecause it is\n"
 
 
+@pytest.mark.parametrize(
+    "reference", [functools.partial(pow, 2), abs, eval("lambda a: a")], ids=["partial", "builtin", "typed"]
+)
+def test_an_answer_without_source_is_told_in_words(
+    exercise: Callable[..., None], capsys: pytest.CaptureFixture[str], reference: Callable[..., Any]
+) -> None:
+    exercise(reference, numbers, why="these are the words")
+    answer("99.1", sure=True)
+    assert capsys.readouterr().out == "99.1  in words:\n\nthese are the words\n"
+
+
 @EVERY_EXERCISE
 def test_its_answer_can_be_shown(number: str, capsys: pytest.CaptureFixture[str]) -> None:
     answer(number, sure=True)
@@ -691,7 +1010,9 @@ def test_what_is_done_is_kept_and_drawn(own_progress: Path, capsys: pytest.Captu
     assert "0 of" in repr(progress()).splitlines()[0]
     check(first, entry.reference if entry.inputs else entry.value())
     hint(first)
-    assert json.loads(own_progress.read_text(encoding="utf-8")) == {first: {"hints": 1, "right": True}}
+    check(first, entry.reference if entry.inputs else entry.value())
+    lines = own_progress.read_text(encoding="utf-8").split()
+    assert len(lines) == 4 + 2 and _progress.read() == {first: {"hints": 1, "right": True}}
     line = repr(progress()).splitlines()[0]
     assert line.startswith("01 tokenizer") and "█░" in line and "1 of " in line and "1 hint" in line
     assert 'value="1"' in progress()._repr_html_()
@@ -705,18 +1026,49 @@ def test_nothing_wrong_or_unattempted_is_kept(own_progress: Path) -> None:
     assert not own_progress.exists()
 
 
-def test_a_broken_file_is_put_aside_and_a_full_disk_forgets_nothing_while_python_runs(
-    own_progress: Path, monkeypatch: pytest.MonkeyPatch
+def test_what_is_damaged_stays_and_the_rest_is_read(own_progress: Path) -> None:
+    damaged = '{"1.1": {"right": true}}\r\n\ufffd{ half a li\n[1]\n{"1.2": 3}\n{"1.3": {"hints": "x", "answer": true}}'
+    own_progress.write_bytes(b"\xef\xbb\xbf" + damaged.encode().replace("\ufffd".encode(), b"\xff"))
+    before = own_progress.read_bytes()
+    assert _progress.note("1.4", hints=2) == {"hints": 2}
+    assert own_progress.read_bytes().startswith(before), "nothing of what stood there is lost"
+    assert _progress.read() == {"1.1": {"right": True}, "1.3": {"answer": True}, "1.4": {"hints": 2}}
+    own_progress.write_text('{"1.1": {"hints": -7, "right": "yes"}}', encoding="utf-8")
+    hint("1.1")
+    assert _progress.read()["1.1"] == {"hints": 1}
+    own_progress.write_text("[" * 100_000, encoding="utf-8")
+    assert _progress.read() == {}
+
+
+def test_two_notebooks_do_not_undo_each_other(own_progress: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The other one writes between the reading and the writing of this one."""
+    read = _progress.read
+
+    def read_and_be_overtaken() -> dict[str, Any]:
+        known = read()
+        with own_progress.open("a", encoding="utf-8", newline="\n") as file:
+            file.write('\n{"1.2": {"right": true}}')
+        return known
+
+    monkeypatch.setattr(_progress, "read", read_and_be_overtaken)
+    _progress.note("1.1", right=True)
+    assert read() == {"1.1": {"right": True}, "1.2": {"right": True}}
+
+
+def test_where_nothing_can_be_written_it_is_said_and_remembered(
+    own_progress: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    number = next(iter(REGISTERED))
-    own_progress.write_text("{ half a li", encoding="utf-8")
-    _progress.note(number, right=True)
-    assert own_progress.with_name("progress.json.unreadable").read_text(encoding="utf-8") == "{ half a li"
-    assert _progress.read() == {number: {"right": True}}
-    monkeypatch.setenv("GPTLIB_PROGRESS", str(own_progress / "below a file" / "x.json"))
+    own_progress.mkdir()
     try:
-        assert _progress.note(number, hints=2) == {"hints": 2}
-        assert _progress.read() == {number: {"hints": 2}}
+        _progress.note("1.1", right=True)
+        assert "1.1  is remembered until Python ends, for it cannot be written down" in capsys.readouterr().out
+        assert _progress.read() == {"1.1": {"right": True}}
+        monkeypatch.setenv("GPTLIB_PROGRESS", str(own_progress / "with a space and \u00e9" / "x.json"))
+        _progress.note("1.2", hints=2)
+        assert (
+            not _progress.seen and len((own_progress / "with a space and \u00e9" / "x.json").read_text().split()) == 6
+        )
+        assert _progress.read() == {"1.1": {"right": True}, "1.2": {"hints": 2}}
     finally:
         _progress.seen.clear()
 
@@ -739,6 +1091,16 @@ def test_a_question_has_its_plain_text_way(exercise: Callable[..., None], capsys
     exercise((2, 3), kind="predict", text="Which shape?")
     predict("99.1", 2, 3)
     assert capsys.readouterr().out == "99.1  right: because\n"
+
+
+def test_without_ipywidgets_the_question_is_text(
+    exercise: Callable[..., None], capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(_predict, "in_notebook", lambda: True)
+    monkeypatch.setitem(sys.modules, "ipywidgets", None)
+    exercise((2, 3), kind="predict", text="Which shape?")
+    predict("99.1")
+    assert "Which shape?" in capsys.readouterr().out
 
 
 def test_the_widget_checks_what_is_chosen_or_typed(exercise: Callable[..., None]) -> None:
@@ -765,4 +1127,4 @@ def test_the_widget_checks_what_is_chosen_or_typed(exercise: Callable[..., None]
         field.value = typed
         assert "right: because" in said.value, typed
     field.value = "no idea"
-    assert "not yet: 2 values in brackets is asked for" in said.value
+    assert "not yet: a tuple or list is asked for" in said.value

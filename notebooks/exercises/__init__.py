@@ -17,10 +17,13 @@ __all__ = ["Exercise", "Property", "Wrong", "answer", "check", "hint", "predict"
 
 def check(number: str, attempt: Any) -> None:
     """Print what is to be said of an attempt: not attempted yet, right, or the likely mistake and where it shows."""
-    verdict = _core.judge(number, attempt)
+    try:
+        verdict = _core.judge(number, attempt)
+    except Exception as error:  # a sentence, whatever was passed
+        verdict = _core.Verdict(None, f"cannot be checked here: {_core.named(error)}")
+    print(f"{number}  {verdict}")
     if verdict.right:
         _progress.note(number, right=True)
-    print(f"{number}  {verdict}")
 
 
 def predict(number: str, *attempt: Any) -> None:
@@ -40,7 +43,7 @@ def hint(number: str) -> None:
     if isinstance(exercise, str) or not exercise.hints:
         print(f"{number}  {exercise if isinstance(exercise, str) else 'has no hints'}")
         return
-    taken = min(int(_progress.read().get(number, {}).get("hints", 0)), len(exercise.hints))
+    taken = min(max(_progress.read().get(number, {}).get("hints", 0), 0), len(exercise.hints))
     if taken == len(exercise.hints):
         print(f'{number}  that were all {taken} hints; answer("{number}") shows a solution. The last was:')
     else:
@@ -57,7 +60,7 @@ def answer(number: str, sure: bool = False) -> None:
     if not sure:
         try:
             sure = input(f"Show the solution of {number}? [y/n] ").strip().lower() in ("y", "yes")
-        except (EOFError, RuntimeError, NotImplementedError):  # nobody can be asked here
+        except Exception:  # nobody can be asked here
             print(f'{number}  answer("{number}", sure=True) shows the solution')
             return
     if not sure:
@@ -74,7 +77,10 @@ def solution(exercise: Exercise) -> str:
         return shown
     if exercise.inputs is None:
         return _core.show(exercise.value())
-    return "one way:\n\n" + textwrap.dedent(inspect.getsource(shown)).rstrip()
+    try:
+        return "one way:\n\n" + textwrap.dedent(inspect.getsource(shown)).rstrip()
+    except (OSError, TypeError):  # of a partial, or of what was typed into a terminal
+        return "in words:"
 
 
 def progress() -> _progress.Progress:

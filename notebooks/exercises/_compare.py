@@ -1,39 +1,72 @@
 """Where one value differs from another, in words. Only the standard library is loaded until arrays need more."""
 
+import cmath
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Set
+from numbers import Number
 from typing import Any
 
 RELATIVE, ABSOLUTE = 1e-4, 1e-5  # sums in another order differ by less in float32; a forgotten term differs by more
-HALF = 2e-2  # the same for answers in 16 bits
+LEAST = 1e-6  # small numbers are held to less than ABSOLUTE, but what should cancel may leave this much
+HALF = 2e-2  # RELATIVE and ABSOLUTE for answers in 16 bits
 # numpy's kinds in words, and which others may stand for a kind: precision is no mistake
 KINDS = {"b": "booleans", "i": "integers", "u": "integers", "f": "floats", "c": "complex numbers"}
-FITS = {"i": "iu", "u": "iu", "f": "fiu"}
+FITS = {"i": "iu", "u": "iu", "f": "fiu", "c": "cfiu"}
+FAMILIES = (Set, bytes | bytearray)  # types that stand for each other
 
 
 def difference(expected: Any, actual: Any, place: str = "", exact: bool = False) -> str | None:
-    """In words, the first place where `actual` is not `expected`, or None; types without a value are taken as equal."""
+    """In words, the first place where `actual` is not `expected`, or None; what has no value is taken as equal."""
+    try:
+        return found_difference(expected, actual, place, exact)
+    except Exception as error:  # no numbers, as on the device "meta", or an object whose own methods fail
+        at = f"at {place} " if place else ""
+        return f"{at}a {type(actual).__name__} that cannot be compared with what it should be ({type(error).__name__})"
+
+
+def found_difference(expected: Any, actual: Any, place: str, exact: bool) -> str | None:
+    """As `difference`, for whatever lets itself be compared."""
     at = f"at {place} " if place else ""
     if is_array(expected) or is_array(actual):
         return array_difference(expected, actual, at, exact)
-    if isinstance(expected, bool | int | float) and isinstance(actual, bool | int | float):
-        return None if same_number(expected, actual, exact) else f"{at}{show(actual)}, should be {show(expected)}"
+    if isinstance(expected, Number) and isinstance(actual, Number):
+        return None if same_number(expected, actual, exact) else f"{at}{unlike(actual, expected)}"
     if isinstance(expected, str) and isinstance(actual, str):
         return text_difference(expected, actual, at)
-    if isinstance(expected, list | tuple) and isinstance(actual, list | tuple):
+    if isinstance(expected, list | tuple | range) and isinstance(actual, list | tuple | range):
         return sequence_difference(expected, actual, place, exact)
     if isinstance(expected, Mapping) and isinstance(actual, Mapping):
         return mapping_difference(expected, actual, place, exact)
-    if type(expected) is not type(actual):
+    alike = any(isinstance(expected, family) and isinstance(actual, family) for family in FAMILIES)
+    if type(expected) is not type(actual) and not alike:
         return f"{at}a value of type {type(actual).__name__}, should be {type(expected).__name__}"
-    if type(expected).__eq__ is object.__eq__:  # a module or a generator: nothing to compare it by
+    if type(expected).__eq__ is object.__eq__:
+        return object_difference(expected, actual, place, exact)
+    return None if expected == actual else f"{at}{unlike(actual, expected)}"
+
+
+def object_difference(expected: Any, actual: Any, place: str, exact: bool) -> str | None:
+    """As `difference`, for what has no comparison of its own: by its name, and by what it holds if it is a result."""
+    if expected is actual:
         return None
-    return None if expected == actual else f"{at}{show(actual)}, should be {show(expected)}"
+    if " at 0x" not in repr(expected) + repr(actual) and repr(expected) != repr(actual):  # a class, a dtype
+        return f"{f'at {place} ' if place else ''}{unlike(actual, expected)}"
+    if exact or callable(expected) or not hasattr(expected, "__dict__"):
+        return None
+    return difference(vars(expected), vars(actual), place)
+
+
+def unlike(actual: Any, expected: Any) -> str:
+    """Both in words; with all digits where with five they look the same, or where a whole number is asked for."""
+    ours, right = show(actual), show(expected)
+    if ours == right or isinstance(expected, int):
+        ours, right = repr(actual)[:60], repr(expected)[:60]
+    return f"{ours}, should be {right}"
 
 
 def is_array(value: Any) -> bool:
     """Whether it is a tensor or a numpy array, told without loading torch or numpy."""
-    return hasattr(value, "shape") and hasattr(value, "dtype")
+    return hasattr(type(value), "shape") and hasattr(type(value), "dtype") and not isinstance(value, str | bytes)
 
 
 def to_numpy(value: Any) -> Any:
@@ -41,8 +74,8 @@ def to_numpy(value: Any) -> Any:
     import numpy as np
 
     if hasattr(value, "detach"):
-        value = value.detach().cpu()
-        value = (value.double() if value.is_floating_point() else value).numpy()
+        value = value.detach().to_dense().cpu()
+        value = (value.double() if value.is_floating_point() else value).resolve_conj().numpy()
     array = np.asarray(value)
     return array.astype(np.float64) if array.dtype.kind == "f" else array
 
@@ -51,33 +84,46 @@ def array_difference(expected: Any, actual: Any, at: str, exact: bool) -> str | 
     """As `difference`, for tensors and arrays of any precision; a number stands for an array without dimensions."""
     import numpy as np
 
-    if not all(is_array(value) or isinstance(value, bool | int | float) for value in (expected, actual)):
+    if not all(is_array(value) or isinstance(value, Number) for value in (expected, actual)):
         return f"{at}a value of type {type(actual).__name__}, should be {type(expected).__name__}"
     right, ours = to_numpy(expected), to_numpy(actual)
     if ours.shape != right.shape:
         return f"{at}shape {ours.shape}, should be {right.shape}"
-    if ours.dtype.kind not in FITS.get(right.dtype.kind, right.dtype.kind):
-        return f"{at}{KINDS.get(ours.dtype.kind, ours.dtype)}, should be {KINDS.get(right.dtype.kind, right.dtype)}"
-    if exact or right.dtype.kind not in "fc":
+    kind = right.dtype.kind
+    whole = "f" if kind in "iu" and not right.shape else ""  # 3.0 may stand for 3
+    if ours.dtype.kind not in FITS.get(kind, kind) + whole:
+        return f"{at}{KINDS.get(ours.dtype.kind, ours.dtype)}, should be {KINDS.get(kind, right.dtype)}"
+    if exact or kind not in "fc":
         close = (ours == right) | ((ours != ours) & (right != right))  # nan is the one value unequal to itself
     else:
-        half = getattr(getattr(actual, "dtype", None), "itemsize", 4) == 2
-        relative, absolute = (HALF, HALF) if half else (RELATIVE, ABSOLUTE)
-        close = np.isclose(ours, right, rtol=relative, atol=absolute, equal_nan=True)
+        half = ours.dtype.kind == "f" and getattr(getattr(actual, "dtype", None), "itemsize", 4) == 2
+        finite = np.abs(right[np.isfinite(right)])
+        absolute = allowed(finite.max(initial=0.0), HALF if half else ABSOLUTE)
+        close = np.isclose(ours, right, rtol=HALF if half else RELATIVE, atol=absolute, equal_nan=True)
     if close.all():
         return None
     first = tuple(int(i) for i in np.argwhere(~close)[0])
     where = f"{at}at {list(first)} " if first else at
     many = f"; {int((~close).sum())} of {close.size} values differ" if close.size > 1 else ""
-    return f"{where}{show(ours[first].item())}, should be {show(right[first].item())}{many}"
+    return f"{where}{unlike(ours[first].item(), right[first].item())}{many}"
 
 
-def same_number(expected: float, actual: float, exact: bool) -> bool:
-    """Equal; or close when one of them is a float."""
-    if exact or not (isinstance(expected, float) or isinstance(actual, float)):
-        return expected == actual or (expected != expected and actual != actual)
-    both_nan = math.isnan(expected) and math.isnan(actual)
-    return both_nan or math.isclose(expected, actual, rel_tol=RELATIVE, abs_tol=ABSOLUTE)
+def allowed(largest: float, absolute: float) -> float:
+    """How far a value may be off whatever its own size: small numbers, as a learning rate, are not all the same."""
+    return max(LEAST, absolute * min(1.0, largest))
+
+
+def same_number(expected: Any, actual: Any, exact: bool) -> bool:
+    """Equal; or close when a float is asked for. True is not 1."""
+    if isinstance(expected, bool) is not isinstance(actual, bool):
+        return False
+    if expected == actual or (expected != expected and actual != actual):
+        return True
+    if exact or (isinstance(actual, int) and isinstance(expected, int)):
+        return False
+    if isinstance(expected, int):
+        return cmath.isclose(expected, actual, rel_tol=1e-9, abs_tol=1e-9)
+    return cmath.isclose(expected, actual, rel_tol=RELATIVE, abs_tol=allowed(abs(expected), ABSOLUTE))
 
 
 def text_difference(expected: str, actual: str, at: str) -> str | None:
@@ -115,16 +161,23 @@ def mapping_difference(expected: Any, actual: Any, place: str, exact: bool) -> s
 
 def show(value: Any) -> str:
     """A repr on one line: floats with five digits, long things cut."""
-    text = f"{value:.5g}" if isinstance(value, float) else " ".join(repr(value).split())
+    try:
+        text = f"{value:.5g}" if isinstance(value, float) else " ".join(repr(value).split())
+    except Exception:  # its own repr fails
+        text = f"a {type(value).__name__}"
     return text if len(text) <= 60 else f"{text[:57]}..."
 
 
 def sketch(value: Any) -> str:
     """What a value is: shape and dtype of an array, a short repr of all else."""
     if is_array(value):
-        return f"{tuple(value.shape)} {str(value.dtype).removeprefix('torch.')}"
-    if isinstance(value, list | tuple) and any(is_array(item) for item in value):
-        return f"{type(value).__name__} of {', '.join(sketch(item) for item in value)}"
+        try:
+            return f"{tuple(value.shape)} {str(value.dtype).removeprefix('torch.')}"
+        except Exception:  # a nested tensor has no shape
+            return type(value).__name__
+    if isinstance(value, list | tuple) and any(is_array(item) for item in value[:4]):
+        inside = ", ".join(sketch(item) for item in value[:4])
+        return f"{type(value).__name__} of {inside}{', ...' if len(value) > 4 else ''}"
     if isinstance(value, Mapping):
         inside = ", ".join(f"{show(key)}: {sketch(item)}" for key, item in list(value.items())[:4])
         return f"{{{inside}{', ...' if len(value) > 4 else ''}}}"

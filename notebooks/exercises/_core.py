@@ -10,10 +10,11 @@ import time
 import traceback
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any, Literal
 
 from exercises._compare import difference, is_array, show, size, sketch
-from exercises._watch import TooSlow, limited, quiet, same_dice
+from exercises._watch import Stopped, TooSlow, limited, quiet, same_world
 
 UNATTEMPTED = "not attempted yet"
 ROUNDS = 20  # random inputs per check: enough to meet the odd shapes, fast enough not to be felt
@@ -83,8 +84,15 @@ class Outcome:
 
     def like(self, other: "Outcome") -> bool:
         if self.error or other.error:
-            return type(self.error) is type(other.error)
+            return self.kind_of_error() == other.kind_of_error()
         return self.changed == other.changed and difference(self.value, other.value) is None
+
+    def kind_of_error(self) -> tuple[type, bool]:
+        """Its type; and whether the call itself failed, as with another number of arguments, not a step in it."""
+        if not isinstance(self.error, TypeError):
+            return type(self.error), False
+        *_, (frame, _) = traceback.walk_tb(self.error.__traceback__)
+        return TypeError, frame.f_code is Exercise.call.__code__
 
 
 @dataclass(frozen=True)
@@ -117,8 +125,8 @@ def load(number: str) -> dict[str, Exercise]:
 def find(number: str) -> Exercise | str:
     """The exercise, or one sentence that says which there are."""
     exercises = load(number)
-    if number in exercises:
-        return exercises[number]
+    if str(number) in exercises:
+        return exercises[str(number)]
     return f"is no exercise; there are {', '.join(exercises)}" if exercises else "is no exercise of any notebook"
 
 
@@ -140,39 +148,53 @@ def judge(number: str, attempt: Any, seed: str = "") -> Verdict:
 
 def judge_value(exercise: Exercise, attempt: Any) -> Verdict:
     """As `judge`, for a prediction. What it should have been is never told, not even in part."""
-    if isinstance(attempt, list | tuple) and any(item is ... for item in attempt):
-        return Verdict(None, UNATTEMPTED)
     right = exercise.value()
-    attempt = chosen(exercise.choices, attempt)
+    attempt = meant(attempt, right, exercise.choices)
+    items = attempt if isinstance(attempt, list | tuple) else [attempt]
+    if any(item is ... for item in items) or (isinstance(attempt, str) and not attempt.strip()):
+        return Verdict(None, UNATTEMPTED)
     if difference(right, attempt) is None:
         return Verdict(True, f"right: {exercise.about}")
     for wrong in exercise.wrong:
         if difference(wrong.does, attempt) is None:
             return Verdict(False, f"not yet: {wrong.says}", wrong=wrong)
-    if exercise.choices and attempt not in exercise.choices:
+    if exercise.choices and all(difference(choice, attempt) for choice in exercise.choices):
         return Verdict(False, f"not yet: choose from {', '.join(map(show, exercise.choices))}")
     if form(attempt) != form(right):
         return Verdict(False, f"not yet: {form(right)} is asked for, and {show(attempt)} is {form(attempt)}")
     return Verdict(False, f"not yet: it is not {show(attempt)}")
 
 
-def chosen(choices: tuple[Any, ...], attempt: Any) -> Any:
-    """The choice that a letter stands for, as `b` for the second, or a number as text; anything else as it is."""
-    if attempt not in choices and isinstance(attempt, int | float) and str(attempt) in choices:
-        return str(attempt)
-    letters = "abcdefgh"[: len(choices)]
-    if isinstance(attempt, str) and attempt not in choices and len(attempt) == 1 and attempt.lower() in letters:
-        return choices[letters.index(attempt.lower())]
-    return attempt
+def meant(attempt: Any, right: Any, choices: tuple[Any, ...]) -> Any:
+    """The value that an answer stands for, be it typed as text, an array, or the letter of a choice."""
+    if is_array(attempt):
+        attempt = attempt.tolist()
+    if choices:
+        said = f"{attempt:.10g}" if isinstance(attempt, float) else str(attempt).strip().strip("\"'")
+        names = {str(choice).casefold(): choice for choice in choices} | {str(choice): choice for choice in choices}
+        letters = dict(zip("abcdefgh", choices, strict=False))
+        return names.get(said, names.get(said.casefold(), letters.get(said.casefold(), attempt)))
+    if isinstance(attempt, str):
+        value = parse(attempt)
+        return attempt.strip() if isinstance(right, str) and not isinstance(value, str) else value
+    return str(attempt) if isinstance(right, str) and isinstance(attempt, int | float) else attempt
+
+
+def parse(text: str) -> Any:
+    """What was typed: a number, a tuple such as `2, 3`, or the words themselves."""
+    text = text.replace("\N{MINUS SIGN}", "-").strip()
+    try:
+        return ast.literal_eval(text)
+    except Exception:  # a page of brackets is a MemoryError
+        return text
 
 
 def form(value: Any) -> str:
     """What kind of thing a prediction is, in words."""
     if isinstance(value, bool):
         return "True or False"
-    if isinstance(value, list | tuple) or is_array(value):
-        count = len(value) if not is_array(value) or value.shape else 1
-        return f"{count} value{'s' if count != 1 else ''} in brackets"
+    if isinstance(value, list | tuple):
+        return "a tuple or list"
     names = {int: "a number", float: "a number", str: "text"}
     return names.get(type(value), f"a {type(value).__name__}")
 
@@ -186,7 +208,7 @@ def judge_function(exercise: Exercise, attempt: Callable[..., Any], seeds: list[
         expected = observe(exercise, exercise.reference, seed)
         try:
             with quiet(trial > 0):  # what the reader prints is seen once, not twenty times
-                actual = limited(lambda seed=seed: observe(exercise, attempt, seed), LIMIT)
+                actual = observe(exercise, attempt, seed, LIMIT)
         except TooSlow:
             return Verdict(
                 False, f"not yet: it still ran after {LIMIT} seconds, on small input; does a loop never end?"
@@ -195,14 +217,14 @@ def judge_function(exercise: Exercise, attempt: Callable[..., Any], seeds: list[
             return Verdict(None, UNATTEMPTED)
         rounds.append((seed, expected, actual))
     failed = [(seed, expected, actual) for seed, expected, actual in rounds if not expected.like(actual)]
-    broken = first_broken(exercise, attempt, [seed for seed, *_ in rounds])
+    wrong = known_mistake(exercise, rounds) if failed else None
+    broken = None if wrong else first_broken(exercise, attempt, [seed for seed, *_ in rounds])
     if not failed and not broken:
         return Verdict(True, f"right: {exercise.about} ({len(rounds)} random inputs agree)")
     if not failed:
         return Verdict(False, f"not yet: {broken.says}")
     seed, expected, actual = min(failed, key=lambda one: size(arguments_of(exercise, one[0])))
     details = describe(exercise, attempt, seed, expected, actual)
-    wrong = known_mistake(exercise, rounds)
     if wrong:
         return Verdict(False, f"not yet: {wrong.says}", details, wrong)
     if broken and not actual.error:
@@ -215,13 +237,15 @@ def arguments_of(exercise: Exercise, seed: str) -> tuple[Any, ...]:
     return exercise.inputs(random.Random(seed))
 
 
-def observe(exercise: Exercise, function: Callable[..., Any], seed: str) -> Outcome:
-    """One call of a function on the arguments of this seed."""
+def observe(exercise: Exercise, function: Callable[..., Any], seed: str, seconds: float | None = None) -> Outcome:
+    """One call of a function on the arguments of this seed, for so long at most."""
     arguments, untouched = arguments_of(exercise, seed), arguments_of(exercise, seed)
-    with same_dice(seed):
+    with same_world(seed):
         try:
-            value = exercise.call(function, arguments)
-        except (Exception, SystemExit) as error:  # whatever the reader's code raises is a finding about it
+            value = limited(lambda: exercise.call(function, arguments), seconds)
+        except (TooSlow, Stopped):
+            raise
+        except BaseException as error:  # whatever the reader's code raises is a finding about it
             return Outcome(error=error)
     pairs = enumerate(zip(untouched, arguments, strict=True), start=1)
     return Outcome(value, None, tuple(i for i, (before, after) in pairs if difference(before, after, exact=True)))
@@ -229,33 +253,32 @@ def observe(exercise: Exercise, function: Callable[..., Any], seed: str) -> Outc
 
 def known_mistake(exercise: Exercise, rounds: list[tuple[str, Outcome, Outcome]]) -> Wrong | None:
     """The wrong version that did the same in every round; else the one that did in most of those that went wrong."""
-    best, most = None, 0.0
+
+    def same(wrong: Wrong, seed: str, actual: Outcome) -> bool:
+        return observe(exercise, wrong.does, seed).like(actual)
+
+    failed = [(seed, actual) for seed, expected, actual in rounds if not expected.like(actual)]
+    passed = [(seed, actual) for seed, expected, actual in rounds if expected.like(actual)]
     for wrong in exercise.wrong:
-        same = [
-            (observe(exercise, wrong.does, seed).like(actual), expected.like(actual))
-            for seed, expected, actual in rounds
-        ]
-        if all(like for like, _ in same):
+        if all(same(wrong, seed, actual) for seed, actual in failed + passed):  # ends at the first that is not
             return wrong
-        failing = [like for like, right in same if not right]
-        if sum(failing) / len(failing) > most:
-            best, most = wrong, sum(failing) / len(failing)
-    return best if most >= 2 / 3 else None
+    shares = [sum(same(wrong, *one) for one in failed) / len(failed) for wrong in exercise.wrong]
+    most = max(shares, default=0.0)
+    return exercise.wrong[shares.index(most)] if most >= 2 / 3 else None
 
 
 def first_broken(exercise: Exercise, attempt: Callable[..., Any], seeds: list[str]) -> Property | None:
     """The first property that does not hold in some round; one that cannot be tried is left out."""
     for rule in exercise.properties:
-        for seed in seeds:
-            with same_dice(seed), quiet():
-                try:
-                    holds = limited(
-                        lambda rule=rule, seed=seed: rule.holds(attempt, *arguments_of(exercise, seed)), LIMIT
-                    )
-                except (Exception, TooSlow):
-                    break
-            if not holds:
-                return rule
+        try:
+            for seed in seeds:
+                with same_world(seed), quiet():
+                    if not limited(partial(rule.holds, attempt, *arguments_of(exercise, seed)), LIMIT):
+                        return rule
+        except Stopped:
+            raise
+        except BaseException:
+            continue
     return None
 
 
@@ -303,29 +326,40 @@ def given_arguments(exercise: Exercise, seed: str) -> str:
     return ", ".join(shown)
 
 
+def file_of(attempt: Callable[..., Any]) -> str | None:
+    """Where the reader's code stands, if it can be told."""
+    functions = own_functions(attempt) if inspect.isclass(attempt) else [attempt]
+    codes = [getattr(inspect.unwrap(function), "__code__", None) for function in functions]
+    return next((code.co_filename for code in codes if code), None)
+
+
 def describe_error(error: BaseException, attempt: Callable[..., Any]) -> str:
     """One line for an exception, with the last line of the reader's own code that it passed."""
-    file = getattr(getattr(inspect.unwrap(attempt), "__code__", None), "co_filename", None)
-    if inspect.isclass(attempt):
-        file = next((function.__code__.co_filename for function in own_functions(attempt)), None)
-    lines = [frame.lineno for frame in traceback.extract_tb(error.__traceback__) if frame.filename == file]
+    file = file_of(attempt)
+    lines = [line for frame, line in traceback.walk_tb(error.__traceback__) if frame.f_code.co_filename == file]
     where = ""
     if lines:
         line = linecache.getline(file, lines[-1]).strip()
         where = f"line {lines[-1]}, `{line}`, " if line else f"line {lines[-1]} "
-    message = " ".join(str(error).split())
+    return f"{where or 'it '}raises {named(error)}"
+
+
+def named(error: BaseException) -> str:
+    """The kind of an exception and what it says, on one line."""
+    try:
+        message = " ".join(str(error)[:1000].split())
+    except Exception:  # its own text fails
+        message = ""
     if len(message) > 200:
         message = f"{message[:197]}..."
-    raised = f"{type(error).__name__}: {message}" if message else type(error).__name__
-    return f"{where or 'it '}raises {raised}"
+    return f"{type(error).__name__}: {message}" if message else type(error).__name__
 
 
 def tree_of(attempt: Callable[..., Any]) -> ast.AST | None:
     """The definition of a function or class, or None when its source is not to be had."""
     try:
         if inspect.isclass(attempt):  # Python does not find the source of a class that was written in a notebook
-            file = own_functions(attempt)[0].__code__.co_filename
-            nodes = ast.walk(ast.parse("".join(linecache.getlines(file))))
+            nodes = ast.walk(ast.parse("".join(linecache.getlines(file_of(attempt) or ""))))
             return [node for node in nodes if isinstance(node, ast.ClassDef) and node.name == attempt.__name__][-1]
         return ast.parse(textwrap.dedent(inspect.getsource(attempt))).body[0]
     except (OSError, TypeError, SyntaxError, IndexError):
@@ -337,9 +371,9 @@ def own_functions(attempt: type) -> list[Any]:
 
 
 def is_gap(node: ast.AST) -> bool:
-    """Whether it is `...` or `pass`, alone or as the value of an assignment or return."""
+    """Whether it is `...`, alone or as the value of an assignment or return."""
     value = getattr(node, "value", None)
-    return isinstance(node, ast.Pass) or (
+    return (
         isinstance(node, ast.Expr | ast.Assign | ast.Return) and isinstance(value, ast.Constant) and value.value is ...
     )
 
@@ -350,24 +384,27 @@ def is_text(node: ast.AST) -> bool:
 
 def is_stub(attempt: Callable[..., Any]) -> bool:
     """Whether nothing stands in it but `...` or `pass`, and perhaps words about it."""
-    if inspect.isclass(attempt) and not own_functions(attempt):
+    if inspect.isclass(attempt) and not any(callable(value) for value in vars(attempt).values()):
         return True
     body = getattr(tree_of(attempt), "body", None)
-    return isinstance(body, list) and all(is_gap(node) or is_text(node) for node in body)
+    return isinstance(body, list) and all(is_gap(node) or is_text(node) or isinstance(node, ast.Pass) for node in body)
 
 
 def has_gap(attempt: Callable[..., Any]) -> bool:
-    """Whether a line is still to be filled in; yes when the source is not to be had."""
-    tree = tree_of(attempt)
-    return tree is None or any(is_gap(node) for node in ast.walk(tree))
+    """Whether a line is still to be filled in; without its source, whether a function has `...` in it or nothing."""
+    tree, code = tree_of(attempt), getattr(attempt, "__code__", None)
+    if tree is None and code:
+        return ... in code.co_consts or code.co_code == (lambda: None).__code__.co_code
+    return tree is not None and any(is_gap(node) for node in ast.walk(tree))
 
 
 def unfinished(attempt: Callable[..., Any], outcome: Outcome) -> bool:
     """Whether a call came to nothing by a gap in the function, rather than by a mistake."""
-    if isinstance(outcome.error, NotImplementedError):
-        return True
+    if isinstance(outcome.error, NotImplementedError):  # torch raises it as well, of a dtype that it cannot take
+        *_, (frame, _) = traceback.walk_tb(outcome.error.__traceback__)
+        return frame.f_code.co_filename == file_of(attempt) and "NotImplementedError" in frame.f_code.co_names
     nothing = outcome.value is None or outcome.value is ...
-    return has_gap(attempt) and ("ellipsis" in str(outcome.error) if outcome.error else nothing)
+    return has_gap(attempt) and ("ellipsis" in named(outcome.error) if outcome.error else nothing)
 
 
 def same_code(one: Callable[..., Any], other: Callable[..., Any]) -> bool:

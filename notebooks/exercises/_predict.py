@@ -1,18 +1,9 @@
 """A question to answer before running: as a small widget in a notebook, as text everywhere else."""
 
-import ast
 import sys
 from typing import Any
 
 from exercises._core import UNATTEMPTED, Exercise
-
-
-def parse(text: str) -> Any:
-    """What was typed: a number, a tuple such as `2, 3`, or the words themselves."""
-    try:
-        return ast.literal_eval(text.strip())
-    except (ValueError, SyntaxError):
-        return text.strip()
 
 
 def as_text(number: str, exercise: Exercise) -> str:
@@ -34,12 +25,15 @@ def in_notebook() -> bool:
 def show_question(number: str, exercise: Exercise, check: Any) -> None:
     """Print the fixed line, and below it the question; `check(number, answer)` says what comes of an answer."""
     print(f"{number}  {UNATTEMPTED}")
-    if not in_notebook():
+    try:
+        box = widget(number, exercise, check) if in_notebook() else None
+    except ImportError:  # ipywidgets is not installed
+        box = None
+    if box is None:
         print(as_text(number, exercise))
         return
     from IPython.display import display
 
-    box = widget(number, exercise, check)
     bundle = box._repr_mimebundle_()
     data = dict(bundle[0] if isinstance(bundle, tuple) else bundle)
     display(data | {"text/plain": as_text(number, exercise)}, raw=True)
@@ -71,11 +65,8 @@ def widget(number: str, exercise: Exercise, check: Any) -> Any:
             call()
         said.value = f'<div role="status" style="white-space: pre-wrap">{escape(out.getvalue().rstrip())}</div>'
 
-    def answer() -> Any:
-        return field.value if exercise.choices else parse(field.value) if field.value.strip() else None
-
     def on_check(_: Any = None) -> None:
-        say(lambda: check(number, answer()))
+        say(lambda: check(number, field.value))
 
     def on_hint(_: Any) -> None:
         from exercises import hint

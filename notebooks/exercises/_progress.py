@@ -2,7 +2,6 @@
 
 import json
 import os
-from contextlib import suppress
 from html import escape
 from pathlib import Path
 from typing import Any
@@ -10,6 +9,7 @@ from typing import Any
 FILE = Path(__file__).resolve().parents[1] / ".progress.json"
 TITLES = ("tokenizer", "data", "language models", "backprop", "attention", "blocks", "model", "training", "sampling")
 TITLES += ("attention maps", "pretrained", "encoder and decoder")
+FACTS = {"right": bool, "hints": int, "answer": bool}
 seen: dict[str, dict[str, Any]] = {}  # what could not be written, for as long as Python runs
 
 
@@ -19,36 +19,38 @@ def path() -> Path:
 
 
 def read() -> dict[str, dict[str, Any]]:
-    """What is known of each exercise: "right", "hints", "answer". A file that cannot be read is put aside, not lost."""
+    """What is known of each exercise: "right", "hints", "answer". Lines that make no sense are passed over and kept."""
+    known: dict[str, dict[str, Any]] = {}
     try:
-        kept = json.loads(path().read_text(encoding="utf-8"))
-        if not isinstance(kept, dict) or not all(isinstance(entry, dict) for entry in kept.values()):
-            raise ValueError("no table of exercises")
-    except FileNotFoundError:
-        kept = {}
-    except OSError:
-        kept = {}
-    except ValueError:
-        with suppress(OSError):
-            path().replace(path().with_name(path().name + ".unreadable"))
-        kept = {}
-    return {number: kept.get(number, {}) | seen.get(number, {}) for number in kept | seen}
+        lines = path().read_text(encoding="utf-8-sig", errors="replace").splitlines()
+    except OSError:  # no file yet, or none that may be read
+        lines = []
+    for line in [*lines, *(json.dumps({number: facts}) for number, facts in seen.items())]:
+        try:
+            for number, facts in json.loads(line).items():
+                sound = {fact: value for fact, value in facts.items() if type(value) is FACTS.get(fact)}
+                known[number] = known.get(number, {}) | sound
+        except (ValueError, AttributeError, RecursionError):
+            continue
+    return known
 
 
 def note(number: str, **facts: Any) -> dict[str, Any]:
-    """Add facts about an exercise, and give all that is known of it. Where nothing can be written it is remembered."""
-    known = read()
-    entry = known.get(number, {}) | facts
-    if entry == known.get(number):
-        return entry
-    seen[number] = entry
-    with suppress(OSError):
-        path().parent.mkdir(parents=True, exist_ok=True)
-        draft = path().with_name(f"{path().name}.{os.getpid()}")
-        draft.write_text(json.dumps(known | seen, indent=1, sort_keys=True) + "\n", encoding="utf-8", newline="\n")
-        draft.replace(path())
-        seen.clear()
-    return entry
+    """Add facts about an exercise, and give all that is known of it. Where nothing can be written it is remembered.
+
+    A line at the end of the file: what another notebook writes at the same time stays, and so does what is damaged.
+    """
+    known = read().get(number, {})
+    if known | facts != known:
+        seen[number] = seen.get(number, {}) | facts
+        try:
+            path().parent.mkdir(parents=True, exist_ok=True)
+            with path().open("a", encoding="utf-8", newline="\n") as file:
+                file.write("".join(f"\n{json.dumps({number: facts})}" for number, facts in seen.items()))
+            seen.clear()
+        except OSError as error:
+            print(f"{number}  is remembered until Python ends, for it cannot be written down: {error}")
+    return known | facts
 
 
 class Progress:
@@ -59,7 +61,7 @@ class Progress:
         for notebook, numbers in exercises.items():
             entries = [known.get(number, {}) for number in numbers]
             done = sum(bool(entry.get("right")) for entry in entries)
-            hints = sum(int(entry.get("hints", 0)) for entry in entries)
+            hints = sum(entry.get("hints", 0) for entry in entries)
             answers = sum(bool(entry.get("answer")) for entry in entries)
             left = [n for n, entry in zip(numbers, entries, strict=True) if not entry.get("right")]
             self.rows.append((notebook, done, len(numbers), hints, answers, left[0] if left else ""))
