@@ -35,6 +35,15 @@ def without_itself(x: Tensor) -> Tensor:
     return earlier / torch.arange(len(x)).clamp(min=1).unsqueeze(-1)
 
 
+def before_itself(x: Tensor) -> Tensor:
+    return torch.stack([x[:t].mean(dim=0) for t in range(len(x))])
+
+
+def by_columns(x: Tensor) -> Tensor:
+    shares = torch.ones(len(x), len(x)).tril()
+    return shares / shares.sum(dim=0)
+
+
 PAST_AVERAGE = Exercise(
     past_average,
     "each row is the mean of itself and the rows above it",
@@ -54,6 +63,16 @@ PAST_AVERAGE = Exercise(
         Wrong(
             "the sum runs along the channels; `dim` should be the axis of the words",
             lambda x: x.cumsum(dim=-1) / torch.arange(1, x.size(-1) + 1),
+        ),
+        Wrong("row 0 is the mean of nothing: rows 0 to t, with row t among them", before_itself),
+        Wrong(
+            "each column of the shares adds up to 1; which should, the shares of a row or of a column?",
+            lambda x: by_columns(x) @ x,
+        ),
+        Wrong(
+            "the softmax sees zeros where the future is, and exp(0) = 1: hidden rows get a share too",
+            lambda x: torch.ones(len(x), len(x)).tril().softmax(-1) @ x,
+            22,
         ),
         Wrong(
             "each row is the mean of itself and the rows after it: the past is where t is smaller",
@@ -90,7 +109,7 @@ WINDOW = Exercise(
     "a word sees itself and the w - 1 words before it",
     window_inputs,
     kind="design",
-    text="The mask (T, T) of a layer in which each word sees only the last w words, itself among them.",
+    text="The causal mask (T, T) of a layer in which each word sees only the last w words, itself among them.",
     wrong=(
         Wrong(
             "the row sees the future: entry (t, s) must be false where s is larger than t",
@@ -115,6 +134,12 @@ WINDOW = Exercise(
             lambda T, w: (distances(T) >= 0) & (distances(T) < max(w - 1, 1)),
         ),
         Wrong("the whole past is seen: nothing limits how far back", lambda T, w: distances(T) >= 0),
+        Wrong("the whole future is seen: nothing hides what comes after the word", lambda T, w: distances(T) < w),
+        Wrong(
+            "a word does not see itself, and only w - 1 words before it",
+            lambda T, w: (distances(T) > 0) & (distances(T) < w),
+            26,
+        ),
         Wrong(
             "it is true where a word may not look; in this series a mask is true where it may",
             lambda T, w: ~window_mask(T, w),
@@ -163,13 +188,15 @@ def attention(q: Tensor, k: Tensor, v: Tensor, mask: Tensor | None = None) -> Te
 
 
 def attention_inputs(rng: random.Random) -> tuple[Tensor, Tensor, Tensor, Tensor | None]:
-    """Two texts and three heads, so that a softmax over the wrong axis shows; with and without a mask.
+    """Two texts and three heads, so that a softmax over the wrong axis shows; no mask, a causal one, one with holes.
 
     Now and then scores of ten thousands, in whole numbers, so that every way to add them up gives the same.
     """
-    T, D = rng.randint(3, 7), rng.choice([4, 16])
-    mask = rng.choice([torch.ones(T, T, dtype=torch.bool).tril(), torch.ones(T, T, dtype=torch.bool).tril(), None])
-    if rng.random() < 0.25:
+    T, D = rng.choice([3, 5, 6, 7]), rng.choice([4, 16])
+    causal = torch.ones(T, T, dtype=torch.bool).tril()
+    holes = torch.rand(T, T, generator=generator(rng)) < 0.3
+    mask = rng.choice([causal, causal & ~holes | torch.eye(T, dtype=torch.bool), None])
+    if rng.random() < 0.4:
         q, k = torch.randint(-3, 4, (2, 2, 3, T, D), generator=generator(rng)).float()
         return q * 2.0**14, k, normal(rng, 2, 3, T, D), mask
     q, k, v = 2 * normal(rng, 3, 2, 3, T, D)
@@ -200,6 +227,22 @@ def rows_are_means(attempt: Callable[..., Tensor], q: Tensor, k: Tensor, v: Tens
     """With values of 1 everywhere, an average is 1."""
     out = attempt(q, k, torch.ones_like(v), mask)
     return torch.allclose(torch.as_tensor(out, dtype=torch.float32), torch.ones_like(v), atol=1e-3)
+
+
+def by_hand(q: Tensor, k: Tensor, v: Tensor, mask: Tensor | None = None) -> Tensor:
+    scores = q @ k.mT / math.sqrt(q.size(-1))
+    e = torch.exp(scores if mask is None else scores.masked_fill(~mask, -math.inf))
+    return e / e.sum(-1, keepdim=True) @ v
+
+
+def divided_again(q: Tensor, k: Tensor, v: Tensor, mask: Tensor | None = None) -> Tensor:
+    weights = torch.softmax(q @ k.mT / math.sqrt(q.size(-1)), dim=-1)
+    weights = weights if mask is None else weights * mask
+    return weights / weights.sum(-1, keepdim=True) @ v
+
+
+def keys_ask(q: Tensor, k: Tensor, v: Tensor, mask: Tensor | None = None) -> Tensor:
+    return attention(k, q, v, mask)
 
 
 def past_keeps_its_answers(
@@ -264,6 +307,27 @@ ATTENTION = Exercise(
             25,
         ),
         Wrong(
+            "the scores are divided by the root of the number of words; D is the length of one query",
+            attend(scale=lambda q: math.sqrt(q.size(-2))),
+        ),
+        Wrong(
+            "the scores are divided by the root of the number of heads; with heads in front, D is the last size",
+            attend(scale=lambda q: math.sqrt(q.size(1))),
+        ),
+        Wrong(
+            "the scores are multiplied by the root of D; they should get smaller", attend(lambda q: q.size(-1) ** -0.5)
+        ),
+        Wrong("the keys ask and the queries answer: a row of the scores should belong to a query", keys_ask),
+        Wrong(
+            "exp overflows where scores are large; subtract the largest score of a row first: the shares stay the same",
+            by_hand,
+        ),
+        Wrong(
+            "masked after the softmax and divided again: where hidden words had taken everything, 0 is divided by 0",
+            divided_again,
+            21,
+        ),
+        Wrong(
             "hidden scores get a large negative number, and a model can learn scores below it; use minus infinity",
             attend(hide=lambda scores, mask: scores.masked_fill(~mask, -1e4)),
             27,
@@ -318,13 +382,21 @@ SPLIT = Exercise(
             lambda x, H: x.view(*x.shape[:2], -1, H).permute(0, 3, 1, 2),
         ),
         Wrong(
+            "the channels are cut into D pieces of H: name the sizes of your view one by one",
+            lambda x, H: x.view(*x.shape[:2], -1, H).transpose(1, 2),
+        ),
+        Wrong(
+            "texts and heads are swapped: (H, B, T, D)",
+            lambda x, H: x.view(*x.shape[:2], H, -1).permute(2, 0, 1, 3),
+        ),
+        Wrong(
             "tokens and channels of a head are swapped: (B, H, D, T)",
             lambda x, H: x.view(*x.shape[:2], H, -1).permute(0, 2, 3, 1),
         ),
     ),
     hints=(
         "Two steps, and the first must leave the tokens where they are. Which axis is cut?",
-        "`x.view(B, T, n_head, D)` cuts the channels of each token into heads.",
+        "`view` with four sizes cuts the channels of each token into heads, if the first two sizes stay.",
         "Then heads and tokens change places: dimensions 1 and 2.",
     ),
     why="`view` keeps the order of the numbers, so only the last axis may be cut; `transpose` then reorders the axes.",
@@ -355,7 +427,7 @@ MERGE = Exercise(
     given=broken_merge,
     wrong=(
         Wrong(
-            "`view` cannot join what `transpose` has put out of order; `reshape` copies where it must",
+            "`view` never copies, and after `transpose` the numbers of one token do not lie side by side",
             broken_merge,
             30,
         ),
@@ -367,6 +439,10 @@ MERGE = Exercise(
         Wrong(
             "the channels of all heads are shuffled together: heads should stand in front of their channels",
             lambda x: x.permute(0, 2, 3, 1).reshape(x.size(0), x.size(2), -1),
+        ),
+        Wrong(
+            "the channels were swapped with the tokens, not the heads: which two axes did the split swap?",
+            lambda x: x.transpose(2, 3).reshape(x.size(0), x.size(2), -1),
         ),
         Wrong("tokens and channels are joined, and the heads left over", lambda x: x.transpose(1, 2).flatten(2, 3).mT),
     ),
@@ -422,6 +498,25 @@ class QueriesForAll(Head):
         return attention(self.to_q(x), self.to_k(x), v, torch.ones(x.size(1), x.size(1), dtype=torch.bool).tril())
 
 
+class Swapped(Head):
+    def forward(self, x: Tensor) -> Tensor:
+        self.to_k, self.to_v = self.to_v, self.to_k
+        return super().forward(x)
+
+
+class KeysAsk(Head):
+    def forward(self, x: Tensor) -> Tensor:
+        self.to_q, self.to_k = self.to_k, self.to_q
+        return super().forward(x)
+
+
+class WideScale(Head):
+    def forward(self, x: Tensor) -> Tensor:
+        q, k, v = self.to_q(x), self.to_k(x), self.to_v(x)
+        q = q * math.sqrt(q.size(-1) / x.size(-1))
+        return attention(q, k, v, torch.ones(x.size(1), x.size(1), dtype=torch.bool).tril())
+
+
 class NoMask(Head):
     def forward(self, x: Tensor) -> Tensor:
         return attention(self.to_q(x), self.to_k(x), self.to_v(x))
@@ -435,14 +530,19 @@ def head_inputs(rng: random.Random) -> tuple[Tensor, Tensor]:
 
 def use_head(attempt: type[nn.Module], x: Tensor, weights: Tensor) -> dict[str, object]:
     """Its answer with these weights, and which of its weights have no part in it."""
+    if isinstance(attempt, nn.Module):
+        raise TypeError("pass the class itself, not a head that is built")
     head = attempt(x.size(-1), weights.size(1))
+    named = {name: getattr(head, name) for name in ("to_q", "to_k", "to_v")}
     with torch.no_grad():
-        for linear, weight in zip((head.to_q, head.to_k, head.to_v), weights, strict=True):
+        for linear, weight in zip(named.values(), weights, strict=True):
             linear.weight.copy_(weight)
     out = head(x)
+    if not isinstance(out, Tensor):
+        return {"its answer": out}
     out.sum().backward()
-    idle = [name for name in ("to_q", "to_k", "to_v") if getattr(head, name).weight.grad is None]
-    return {"weights without a gradient": idle, "out": out}
+    idle = [name for name, linear in named.items() if linear.weight.grad is None]
+    return {"its answer": out, "maps without a gradient": idle}
 
 
 HEAD = Exercise(
@@ -450,7 +550,7 @@ HEAD = Exercise(
     "queries, keys and values each from their own map, so every weight gets a gradient",
     head_inputs,
     kind="mend",
-    text="A head that trains without complaint. Which of its weights never change? Find the slip, and mend it.",
+    text="A head that trains without complaint. Which of its maps never changes? Mend it, and keep the names.",
     given=BrokenHead,
     use=use_head,
     wrong=(
@@ -459,6 +559,9 @@ HEAD = Exercise(
         ),
         Wrong("the values come from `to_q`; each of the three maps has one job", QueriesForAll, 31),
         Wrong("keys and values come from the same map now, `to_v`; each of the three has one job", ValuesForAll, 31),
+        Wrong("keys and values have changed places: the keys come from `to_v`", Swapped),
+        Wrong("queries and keys have changed places: the queries come from `to_k`", KeysAsk),
+        Wrong("the root is that of the embedding's size now; a score has as many terms as a key", WideScale, 18),
         Wrong("the values are right now, and the mask is gone: each word sees its future", NoMask, 25),
     ),
     hints=(
