@@ -441,20 +441,24 @@ def prefix_difference(model: Callable[[Tensor], Tensor], idx: Tensor) -> float:
     return torch.stack(moves).max().item()
 
 
+LEAKS = ["none", "one place", *4 * ["all that follows", "odd length"], "length 1", "length 1"]
+
+
 def prefix_inputs(rng: random.Random) -> tuple[Callable[[Tensor], Tensor], Tensor]:
-    """Models that mix tokens: honest, or seeing one too far, or with a single leak, or odd at one length of text."""
-    B, T, V = rng.randint(2, 3), rng.randint(3, 7), rng.randint(3, 5)
+    """Models that mix tokens: some see one too far, some leak into one place, some are odd at one length of text."""
+    B, T, V, leak = rng.randint(2, 3), rng.randint(4, 7), rng.randint(3, 5), rng.choice(LEAKS)
     table = normal(rng, V, V)  # (V, V)
     mix = torch.rand(T, T, generator=generator(rng)).tril(rng.choice([0, 0, 1]))  # (T, T)
-    if rng.random() < 0.5:
-        query = rng.randrange(T - 1)
-        mix[query, rng.randrange(query + 1, T)] = 3.0
-    odd = rng.choice([0, 1, rng.randint(2, T), rng.randint(2, T)])
+    query = rng.randrange(T - 2)
+    if leak in ("one place", "all that follows"):
+        mix[query, rng.randrange(query + 1, T) if leak == "one place" else slice(query + 1, T)] = 3.0
+    odd, shift = {"length 1": 1, "odd length": rng.randint(2, T - 1)}.get(leak, 0), rng.choice([-20.0, 20.0])
+    place = rng.randrange(max(1, odd - 1))  # not the last of that length
 
     def model(idx: Tensor) -> Tensor:
         length = idx.size(1)
         logits = mix[:length, :length] @ table[idx]  # (B, T, V)
-        logits[-1, 0] += 2.0 * (length == odd)  # in the last text alone
+        logits[-1, place] += shift * (length == odd)  # in the last text alone
         return logits
 
     return model, torch.randint(0, V, (B, T), generator=generator(rng))

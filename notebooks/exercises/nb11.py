@@ -239,7 +239,7 @@ def settings_inputs(rng: random.Random) -> tuple[dict[str, Any]]:
     """What a file says, under either name, and often less than all."""
     n_head = rng.choice([2, 4, 8])
     described: dict[str, Any] = {"model_type": "gpt2", "n_embd": n_head * rng.choice([16, 32, 64]), "n_layer": 3}
-    if rng.random() < 0.8:
+    if rng.random() < 0.65:
         described[rng.choice(["n_head", "num_attention_heads"])] = n_head
     if rng.random() < 0.7:
         described["activation_function"] = rng.choice(["gelu", "gelu", "gelu_new", "gelu_fast", "gelu_pytorch_tanh"])
