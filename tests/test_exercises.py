@@ -371,6 +371,10 @@ class Hostile:
         (2.0, torch.tensor(2.5), "2.5, should be 2"),
         ((2, 3), torch.Size([2, 3]), None),
         ((2, 3), [2, 4], "at [1] 4, should be 3"),
+        ((2.0, 3.0), np.array([2.0, 3.0]), None),
+        ((2, 3), torch.tensor([2, 3]), None),
+        ((2, 3), torch.tensor([2]), "1 items, should be 2"),
+        (torch.tensor([2, 3]), [2, 3], "a value of type list, should be Tensor"),
         ([1, 2], [1], "1 items, should be 2"),
         ([1, [2, "cat"]], [1, [2, "cut"]], "at [1][1] character 1 begins 'ut', should be 'at'"),
         ("cat", "ca", "character 2 begins the end, should be 't'"),
@@ -421,6 +425,10 @@ class Hostile:
         (torch.tensor([1j]), torch.tensor([1j]).conj(), "at [0] -1j, should be 1j"),
         (torch.ones(0, 2), torch.ones(0, 3), "shape (0, 3), should be (0, 2)"),
         ([torch.ones(1)], [torch.ones(1)] * 2, "2 items, should be 1"),
+        (sys, sys, None),
+        (torch.tensor([math.nan, 1]), torch.tensor([math.nan, 1]), None),
+        (torch.tensor([math.nan]), torch.zeros(1), "at [0] 0, should be nan"),
+        (np.array([math.inf, 2e-6]), np.array([math.inf, 0]), "at [1] 0, should be 2e-06; 1 of 2 values differ"),
         (torch.float32, torch.float64, "torch.float64, should be torch.float32"),
         (int, float, "<class 'float'>, should be <class 'int'>"),
         (SimpleNamespace(a=1), SimpleNamespace(a=1), None),
@@ -437,6 +445,12 @@ class Hostile:
 )
 def test_plain_values(expected: Any, actual: Any, finding: str | None) -> None:
     assert difference(expected, actual) == finding
+
+
+def test_a_change_in_place_is_seen_however_small() -> None:
+    for before, after in ((3.0, 3.000001), (torch.tensor([1.0]), torch.tensor([1.000001])), ([0.0], [1e-9])):
+        assert difference(before, after) is None
+        assert difference(before, after, exact=True)
 
 
 # three exercises of one idea: the mean of two numbers
@@ -476,6 +490,34 @@ def test_a_property_speaks_where_no_mistake_is_known(exercise: Callable[..., Non
     assert verdict("99.1", lambda x: x.exp()) == "not yet: a row does not add up to 1"
     assert verdict("99.1", lambda x: (2 * x).softmax(-1)).startswith("not yet: at [0, 0]")
     assert verdict("99.1", lambda x: x.softmax(-1)).startswith("right")
+
+
+def test_a_property_is_silent_where_the_shape_is_wrong_or_an_argument_was_changed(
+    exercise: Callable[..., None],
+) -> None:
+    """It would accuse of something else."""
+    rule = Property("a row does not add up to 1", lambda f, x: torch.allclose(f(x).sum(-1), torch.ones(3)))
+    exercise(lambda x: x.softmax(-1), tensors, properties=(rule,))
+    assert "shape" in verdict("99.1", lambda x: x.exp().sum(-1))
+    rule = Property("a second call answers otherwise", lambda f, x: torch.equal(f(x), f(x)))
+    exercise(lambda x: x + 1, tensors, properties=(rule,))
+    assert "the answer is right, but argument 1 was changed in place" in verdict("99.1", lambda x: x.add_(1))
+
+
+def test_two_exceptions_of_one_type_are_two_mistakes(exercise: Callable[..., None]) -> None:
+    """Numbers in what they say do not count: shapes differ from round to round."""
+    view = Wrong("view never copies", lambda x: x.T.view(-1))
+    exercise(lambda x: x.T.reshape(-1), tensors, wrong=(view,))
+    assert judge("99.1", lambda x: x.mT.view(-1)).wrong is view
+    assert judge("99.1", lambda x: x.T.reshape(7, 7)).wrong is None
+
+
+def test_of_two_known_mistakes_the_one_that_is_right_as_often_is_named(exercise: Callable[..., None]) -> None:
+    """Both explain what went wrong; only one of them also does right what the reader does right."""
+    zero = Wrong("always 0", lambda a, b: 0)
+    late = Wrong("0 from 3 on", lambda a, b: 0 if a > 3 else a)
+    exercise(lambda a, b: a, numbers, wrong=(zero, late))
+    assert judge("99.1", lambda a, b: 0 if a > 4 else a).wrong is late
 
 
 def test_a_property_alone_can_reject(exercise: Callable[..., None]) -> None:
@@ -895,7 +937,7 @@ def test_a_prediction_is_judged_and_never_told(exercise: Callable[..., None]) ->
     exercise("8", kind="predict", choices=("1", "8"))
     assert verdict("99.1", 8) == "right: because"
     exercise(lambda: "rows", kind="predict", choices=("rows", "columns"))
-    assert verdict("99.1", "both") == "not yet: choose from 'rows', 'columns'"
+    assert verdict("99.1", "both") == "not yet: choose one of a, b, or write the answer as it stands there"
 
 
 @pytest.mark.parametrize(
@@ -949,13 +991,14 @@ def test_nothing_typed_is_unattempted(exercise: Callable[..., None]) -> None:
 
 def test_hints_come_one_by_one(exercise: Callable[..., None], capsys: pytest.CaptureFixture[str]) -> None:
     exercise(abs, numbers, hints=("one", "two", "three"))
-    for _ in range(4):
+    for _ in range(3):
         hint("99.1")
+    hint(99.1)  # as a number
     assert capsys.readouterr().out.splitlines() == [
         "99.1  hint 1 of 3: one",
         "99.1  hint 2 of 3: two",
         "99.1  hint 3 of 3: three",
-        '99.1  that were all 3 hints; answer("99.1") shows a solution. The last was:',
+        '99.1  those were all 3 hints; answer("99.1") shows a solution. The last was:',
         "99.1  hint 3 of 3: three",
     ]
 
@@ -1091,6 +1134,9 @@ def test_a_question_has_its_plain_text_way(exercise: Callable[..., None], capsys
     exercise((2, 3), kind="predict", text="Which shape?")
     predict("99.1", 2, 3)
     assert capsys.readouterr().out == "99.1  right: because\n"
+    exercise(abs, numbers, text="A function.")
+    predict("99.1")
+    assert capsys.readouterr().out == "99.1  not attempted yet\n"
 
 
 def test_without_ipywidgets_the_question_is_text(

@@ -23,14 +23,14 @@ def check(number: str, attempt: Any) -> None:
         verdict = _core.Verdict(None, f"cannot be checked here: {_core.named(error)}")
     print(f"{number}  {verdict}")
     if verdict.right:
-        _progress.note(number, right=True)
+        _progress.note(str(number), right=True)
 
 
 def predict(number: str, *attempt: Any) -> None:
     """Ask the question of a prediction: a widget in a notebook, text elsewhere. With an answer, check that."""
     exercise = _core.find(number)
-    if attempt or isinstance(exercise, str):
-        check(number, *(attempt[:1] if len(attempt) == 1 else [attempt]))
+    if attempt or isinstance(exercise, str) or exercise.inputs:
+        check(number, attempt[0] if len(attempt) == 1 else attempt or None)
         return
     from exercises._predict import show_question
 
@@ -39,13 +39,13 @@ def predict(number: str, *attempt: Any) -> None:
 
 def hint(number: str) -> None:
     """Print the next hint; each says more than the one before, none is the answer."""
-    exercise = _core.find(number)
+    number, exercise = str(number), _core.find(number)
     if isinstance(exercise, str) or not exercise.hints:
         print(f"{number}  {exercise if isinstance(exercise, str) else 'has no hints'}")
         return
     taken = min(max(_progress.read().get(number, {}).get("hints", 0), 0), len(exercise.hints))
     if taken == len(exercise.hints):
-        print(f'{number}  that were all {taken} hints; answer("{number}") shows a solution. The last was:')
+        print(f'{number}  those were all {taken} hints; answer("{number}") shows a solution. The last was:')
     else:
         taken = _progress.note(number, hints=taken + 1)["hints"]
     print(f"{number}  hint {taken} of {len(exercise.hints)}: {exercise.hints[taken - 1]}")
@@ -66,8 +66,8 @@ def answer(number: str, sure: bool = False) -> None:
     if not sure:
         print(f'{number}  not shown; hint("{number}") gives a hint')
         return
-    _progress.note(number, answer=True)
     print(f"{number}  {solution(exercise)}\n\n{exercise.why or exercise.about}")
+    _progress.note(str(number), answer=True)
 
 
 def solution(exercise: Exercise) -> str:

@@ -27,6 +27,8 @@ def difference(expected: Any, actual: Any, place: str = "", exact: bool = False)
 def found_difference(expected: Any, actual: Any, place: str, exact: bool) -> str | None:
     """As `difference`, for whatever lets itself be compared."""
     at = f"at {place} " if place else ""
+    if isinstance(expected, list | tuple) and getattr(actual, "shape", ()):  # an array may stand for several numbers
+        return sequence_difference(expected, list(actual), place, exact)
     if is_array(expected) or is_array(actual):
         return array_difference(expected, actual, at, exact)
     if isinstance(expected, Number) and isinstance(actual, Number):

@@ -5,6 +5,7 @@ import importlib
 import inspect
 import linecache
 import random
+import re
 import textwrap
 import time
 import traceback
@@ -17,6 +18,7 @@ from exercises._compare import difference, is_array, show, size, sketch
 from exercises._watch import Stopped, TooSlow, limited, quiet, same_world
 
 UNATTEMPTED = "not attempted yet"
+LETTERS = "abcdefgh"
 ROUNDS = 20  # random inputs per check: enough to meet the odd shapes, fast enough not to be felt
 LIMIT = 1.2  # seconds for one call of the reader's function, and about as much for all of them
 KINDS = {"write": "write the function", "predict": "predict before you run"}
@@ -82,9 +84,11 @@ class Outcome:
     error: BaseException | None = None
     changed: tuple[int, ...] = ()
 
-    def like(self, other: "Outcome") -> bool:
+    def like(self, other: "Outcome", words: bool = False) -> bool:
+        """Whether both did the same; with `words`, two exceptions must say the same as well, but for its numbers."""
         if self.error or other.error:
-            return self.kind_of_error() == other.kind_of_error()
+            same = self.kind_of_error() == other.kind_of_error()
+            return same and (not words or without_numbers(self.error) == without_numbers(other.error))
         return self.changed == other.changed and difference(self.value, other.value) is None
 
     def kind_of_error(self) -> tuple[type, bool]:
@@ -93,6 +97,10 @@ class Outcome:
             return type(self.error), False
         *_, (frame, _) = traceback.walk_tb(self.error.__traceback__)
         return TypeError, frame.f_code is Exercise.call.__code__
+
+
+def without_numbers(error: BaseException) -> str:
+    return re.sub(r"\d+", "", named(error))
 
 
 @dataclass(frozen=True)
@@ -159,7 +167,8 @@ def judge_value(exercise: Exercise, attempt: Any) -> Verdict:
         if difference(wrong.does, attempt) is None:
             return Verdict(False, f"not yet: {wrong.says}", wrong=wrong)
     if exercise.choices and all(difference(choice, attempt) for choice in exercise.choices):
-        return Verdict(False, f"not yet: choose from {', '.join(map(show, exercise.choices))}")
+        letters = ", ".join(LETTERS[: len(exercise.choices)])
+        return Verdict(False, f"not yet: choose one of {letters}, or write the answer as it stands there")
     if form(attempt) != form(right):
         return Verdict(False, f"not yet: {form(right)} is asked for, and {show(attempt)} is {form(attempt)}")
     return Verdict(False, f"not yet: it is not {show(attempt)}")
@@ -172,7 +181,7 @@ def meant(attempt: Any, right: Any, choices: tuple[Any, ...]) -> Any:
     if choices:
         said = f"{attempt:.10g}" if isinstance(attempt, float) else str(attempt).strip().strip("\"'")
         names = {str(choice).casefold(): choice for choice in choices} | {str(choice): choice for choice in choices}
-        letters = dict(zip("abcdefgh", choices, strict=False))
+        letters = dict(zip(LETTERS, choices, strict=False))
         return names.get(said, names.get(said.casefold(), letters.get(said.casefold(), attempt)))
     if isinstance(attempt, str):
         value = parse(attempt)
@@ -227,9 +236,14 @@ def judge_function(exercise: Exercise, attempt: Callable[..., Any], seeds: list[
     details = describe(exercise, attempt, seed, expected, actual)
     if wrong:
         return Verdict(False, f"not yet: {wrong.says}", details, wrong)
-    if broken and not actual.error:
+    if broken and same_form(expected.value, actual.value) and difference(expected.value, actual.value):
         return Verdict(False, f"not yet: {broken.says}", details)
     return Verdict(False, f"not yet: {details[0]}", details[1:])
+
+
+def same_form(one: Any, other: Any) -> bool:
+    """Whether a rule can be expected to hold: of another shape, it is the shape that is wrong."""
+    return type(one) is type(other) and getattr(one, "shape", None) == getattr(other, "shape", None)
 
 
 def arguments_of(exercise: Exercise, seed: str) -> tuple[Any, ...]:
@@ -255,16 +269,16 @@ def known_mistake(exercise: Exercise, rounds: list[tuple[str, Outcome, Outcome]]
     """The wrong version that did the same in every round; else the one that did in most of those that went wrong."""
 
     def same(wrong: Wrong, seed: str, actual: Outcome) -> bool:
-        return observe(exercise, wrong.does, seed).like(actual)
+        return observe(exercise, wrong.does, seed).like(actual, words=True)
 
     failed = [(seed, actual) for seed, expected, actual in rounds if not expected.like(actual)]
     passed = [(seed, actual) for seed, expected, actual in rounds if expected.like(actual)]
     for wrong in exercise.wrong:
         if all(same(wrong, seed, actual) for seed, actual in failed + passed):  # ends at the first that is not
             return wrong
-    shares = [sum(same(wrong, *one) for one in failed) / len(failed) for wrong in exercise.wrong]
-    most = max(shares, default=0.0)
-    return exercise.wrong[shares.index(most)] if most >= 2 / 3 else None
+    scores = [[sum(same(wrong, *one) for one in rounds) for rounds in (failed, passed)] for wrong in exercise.wrong]
+    best = max(scores, default=[0, 0])  # of two that explain as many failures, the one that is right as often
+    return exercise.wrong[scores.index(best)] if best[0] >= len(failed) * 2 / 3 else None
 
 
 def first_broken(exercise: Exercise, attempt: Callable[..., Any], seeds: list[str]) -> Property | None:
@@ -316,10 +330,10 @@ def given_arguments(exercise: Exercise, seed: str) -> str:
     """The arguments by name, where the reference names them."""
     arguments = arguments_of(exercise, seed)
     try:
-        names = list(inspect.signature(exercise.reference).parameters)
+        names = list(inspect.signature(exercise.use or exercise.reference).parameters)[1 if exercise.use else 0 :]
     except (TypeError, ValueError):
         names = []
-    names = names if len(names) >= len(arguments) and not exercise.use else [""] * len(arguments)
+    names = names if len(names) >= len(arguments) else [""] * len(arguments)
     shown = (
         f"{name}: {sketch(value)}" if name else sketch(value) for name, value in zip(names, arguments, strict=False)
     )

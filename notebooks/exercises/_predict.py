@@ -1,16 +1,17 @@
 """A question to answer before running: as a small widget in a notebook, as text everywhere else."""
 
 import sys
+from textwrap import fill
 from typing import Any
 
-from exercises._core import UNATTEMPTED, Exercise
+from exercises._core import LETTERS, UNATTEMPTED, Exercise
 
 
 def as_text(number: str, exercise: Exercise) -> str:
     """The question for a terminal, and how to answer it there."""
-    letters = [f"  {letter}  {choice}" for letter, choice in zip("abcdefgh", exercise.choices, strict=False)]
+    letters = [f"  {letter}  {choice}" for letter, choice in zip(LETTERS, exercise.choices, strict=False)]
     how = f'predict("{number}", "?") with a letter for the ?' if letters else f'predict("{number}", your_answer)'
-    return "\n".join([exercise.text, *letters, f"answer with {how}"])
+    return "\n".join([fill(exercise.text, 100), *letters, f"answer with {how}"])
 
 
 def in_notebook() -> bool:

@@ -70,7 +70,8 @@ class Progress:
         lines = []
         for notebook, done, total, hints, answers, following in self.rows:
             bar = "█" * done + "░" * (total - done)
-            help_taken = "".join([f", {hints} hints" if hints else "", f", {answers} answers" if answers else ""])
+            counts = (("hint", hints), ("answer", answers))
+            help_taken = "".join(f", {count} {name}{'s' * (count > 1)}" for name, count in counts if count)
             lines.append(
                 f"{notebook:<22} {bar:<8} {done} of {total}{help_taken}{f', next {following}' if following else ''}"
             )
