@@ -27,7 +27,20 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from exercises import Exercise, Property, Wrong, _core, _predict, _progress, answer, check, hint, predict, progress
+from exercises import (
+    Exercise,
+    Property,
+    Wrong,
+    _core,
+    _predict,
+    _progress,
+    _watch,
+    answer,
+    check,
+    hint,
+    predict,
+    progress,
+)
 from exercises._compare import difference
 from exercises._core import ROUNDS, judge, judge_function, judge_value, load
 
@@ -679,6 +692,10 @@ def test_what_is_printed_without_end_is_cut_and_closing_the_page_hurts_nobody(
     printed = capsys.readouterr()
     assert printed.out.startswith("a line\nxxx") and printed.out.endswith("xxx...\n") and printed.err == ""
     assert len(printed.out) < 2100
+    page = _watch.Page()
+    for _ in range(5000):
+        page.write("x" * 100)
+    assert len(page.getvalue()) < 2100, "a loop without end could fill the memory"
 
 
 def test_an_error_that_is_asked_for_is_right(exercise: Callable[..., None]) -> None:
@@ -768,6 +785,16 @@ def test_an_endless_loop_that_catches_everything_is_stopped_too(
         time.sleep(0.15)  # an interrupt that comes late would end the test here
     assert time.monotonic() - begin < 60
     assert signal.getsignal(signal.SIGINT) is before and sys.gettrace() is traced
+
+    def tracer(*what: Any) -> None:
+        """As a debugger sets one."""
+
+    try:
+        sys.settrace(tracer)
+        assert "still ran" in verdict("99.1", swallows_everything)
+        assert sys.gettrace() is tracer
+    finally:
+        sys.settrace(traced)
 
 
 def test_a_property_without_end_is_left_out(
