@@ -861,6 +861,10 @@ def test_stubs_are_unattempted_and_a_forgotten_return_is_not(exercise: Callable[
         """What it should do."""
         return ...
 
+    def passes(x: torch.Tensor) -> Any:
+        """What it should do."""
+        pass
+
     def gap(x: torch.Tensor) -> Any:
         y = ...
         return y @ x
@@ -893,7 +897,7 @@ def test_stubs_are_unattempted_and_a_forgotten_return_is_not(exercise: Callable[
         forgotten = ...
         return (forgotten, x)[1]
 
-    stubs = (empty, described, gap, returns_gap, to_do, Layer, None, ...)
+    stubs = (empty, described, passes, gap, returns_gap, to_do, Layer, None, ...)
     assert {verdict("99.1", stub) for stub in stubs} == {"not attempted yet"}
     assert verdict("99.1", forgot) == "not yet: it gives None; does it end with `return`?"
     assert verdict("99.1", forgot_after_a_pass) == "not yet: it gives None; does it end with `return`?"
