@@ -574,6 +574,9 @@ def test_an_exception_names_the_line_of_the_reader(exercise: Callable[..., None]
     assert "\n" not in verdict("99.1", attempt)
     assert verdict("99.1", lambda x: sys.exit("enough")).endswith("raises SystemExit: enough")
 
+    helped_line = attempt.__code__.co_firstlineno + 2
+    assert f"line {helped_line}, `return torch.ones(7, 7) @ x`" in verdict("99.1", lambda x: attempt(x))
+
     class Attempt:
         def __init__(self, x: torch.Tensor) -> None:
             self.y = x.no_such_thing
@@ -813,6 +816,12 @@ def test_a_check_in_a_thread_answers(exercise: Callable[..., None]) -> None:
     thread.start()
     thread.join(60)
     assert said == ["right: because (20 random inputs agree)"]
+
+
+def test_a_slow_function_is_tried_four_times(exercise: Callable[..., None], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(_core, "LIMIT", 2)
+    exercise(abs, lambda rng: (rng.random(),))
+    assert verdict("99.1", lambda x: time.sleep(0.7) or abs(x)) == "right: because (4 random inputs agree)"
 
 
 def test_what_the_reader_prints_is_seen_once(exercise: Callable[..., None], capsys: pytest.CaptureFixture[str]) -> None:
