@@ -89,7 +89,7 @@ CHARACTERS = Exercise(
             9,
         ),
         Wrong(
-            "a character it never saw ends in a KeyError, as in any dictionary; what must its reader learn?",
+            "a character it never saw ends in a KeyError, as in any dictionary; what should the error tell?",
             lambda text, known: indexed(text, sorted(set(known))),
             9,
         ),
@@ -419,10 +419,10 @@ TRAIN = Exercise(
             "it stops when every pair occurs once; the trainer goes on until there is no pair at all",
             trainer(least=2),
         ),
-        Wrong("it raises when no pair is left; then the list is shorter than asked for", until_it_raises),
+        Wrong("it raises when no pair is left; fewer merges than `n_merges` are right there", until_it_raises),
         Wrong(
             "the tokens are numbers: a byte string gives numbers when you go through it, "
-            "and their sum is no longer token",
+            "and two of them added are another number, not two bytes side by side",
             trainer(cut=lambda chunks: [list(chunk) for chunk in chunks]),
         ),
     ),
@@ -478,7 +478,7 @@ SPLIT = Exercise(
             10,
         ),
         Wrong(
-            "`a-z` has no ë: `Zoë` is cut in the middle; is there a class for the letters of every script?",
+            "`a-z` has no ë: `Zoë` is cut in two; is there a class for the letters of every script?",
             lambda text: regex.findall(
                 r"'(?:[sdmt]|ll|ve|re)| ?[A-Za-z]+|[0-9]| ?[^\sA-Za-z0-9]+|\s+(?!\S)|\s+", text.replace("\r\n", "\n")
             ),
@@ -518,7 +518,7 @@ SPLIT = Exercise(
         ),
     ),
     hints=(
-        "Which alternative of the table takes the digits, and which two of its signs make it take more than one?",
+        "Which alternative of the table takes the digits, and what in it lets it take more than a single one?",
         "`\\p{N}` is one digit of any script. Take the space and the repetition away from that alternative only.",
         'Call `.replace("\\r\\n", "\\n")` on the text first; then `regex.findall` with the changed pattern.',
     ),

@@ -106,7 +106,7 @@ SPLIT = Exercise(
             shuffled_letters,
         ),
         Wrong(
-            "the text is split and not cut: each part is a list of windows",
+            "the text is split and not cut: each part should be a list of windows",
             lambda text, T, n_val: (text[:-n_val], text[-n_val:]),
         ),
         Wrong(
@@ -130,7 +130,7 @@ SPLIT = Exercise(
             14,
         ),
         Wrong(
-            "windows lie end to end now, and most questions are never asked in training; nothing leaks inside a part",
+            "windows lie end to end now, and most starts are never used; inside a part an overlap leaks nothing",
             lambda text, T, n_val: tuple(cut(part, T)[::T] for part in (text[:-n_val], text[-n_val:])),
             15,
         ),
@@ -231,7 +231,7 @@ IDS = Exercise(
             16,
         ),
         Wrong(
-            "from 32,769 entries on it takes four bytes; two are enough for longer, if none is spent on a sign",
+            "from 32,769 entries on it takes four bytes; how far do two count, if no bit of them is spent on a sign?",
             typed(lambda ids, vocab_size: np.uint16 if vocab_size <= 2**15 else np.uint32),
         ),
         Wrong(
@@ -441,7 +441,7 @@ MAKER = Exercise(
         Wrong(
             "an embedding looks rows up, and there is no row 2.0: whole numbers are wanted", maker(dtype=np.float32), 17
         ),
-        Wrong("y is two tokens behind x now: one shift is enough", maker(over=-1, shift=2), 12),
+        Wrong("y is two tokens further on than x now: one shift is enough", maker(over=-1, shift=2), 12),
     ),
     hints=(
         "Ask two questions of a large batch: which is the largest id in `y`, and what is `x.dtype`?",

@@ -235,7 +235,7 @@ SOFTMAX = Exercise(
         ),
         Wrong("these are logarithms of probabilities; one exponential is missing", torch.log_softmax),
         Wrong(
-            "the largest is taken off above the line and not below it: both must use the same exponentials",
+            "the largest is taken off above the fraction bar and not below it: both must use the same exponentials",
             lambda x, dim: (x - largest(x, dim)).exp() / x.exp().sum(dim, keepdim=True),
         ),
     ),

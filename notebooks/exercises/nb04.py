@@ -71,11 +71,11 @@ SLOPES = Exercise(
             shared_by(lambda y, t, a: 2 * (y - t)),
         ),
         Wrong(
-            "half or double of what it should be: what is the slope of a square?",
+            "all three are half of what they should be: what is the slope of a square?",
             shared_by(lambda y, t, a: (y - t) * (1 - y * y)),
         ),
         Wrong(
-            "all three have the wrong sign: the loss measures y - t, and its slope has the sign of that",
+            "all three have the wrong sign: if the answer y is above t, does the loss grow or shrink with it?",
             shared_by(lambda y, t, a: 2 * (t - y) * (1 - y * y)),
         ),
         Wrong(
@@ -319,7 +319,7 @@ WALK = Exercise(
             hasty_backward,
         ),
         Wrong(
-            "the walk goes on at once after each message, and hands on what it handed on before once more",
+            "the walk goes on at once after each message, so a value met again hands on once more what it had",
             at_once,
         ),
         Wrong(
@@ -446,7 +446,7 @@ LEARN = Exercise(
             one_graph,
         ),
         Wrong(
-            "only one step was made, whatever `steps` says: which lines belong into the loop?",
+            "only one step was made, whatever `steps` says: which lines belong in the loop?",
             lambda numbers, loss_of, rate, steps: learn(numbers, loss_of, rate, 1),
         ),
         Wrong(
@@ -622,7 +622,7 @@ LAYER = Exercise(
             rule(b=lambda x, w, g: g),
         ),
         Wrong(
-            "the gradient of b is summed over the texts and not over their words, or the other way round",
+            "the gradient of b is summed over the texts and not over their words: which of them used the same b?",
             rule(b=lambda x, w, g: g.sum(0)),
         ),
         Wrong(
@@ -715,7 +715,7 @@ SOFTMAX_RULE = Exercise(
         "The average of g with the weights p is the sum of `g * p` along the last dimension; keep that dimension.",
         "Take it off g, and multiply by the probability of each.",
     ),
-    why="The sum over i of g_i p_i (δ_ij - p_j) has one term with δ, p_j g_j, and the rest is p_j times the average.",
+    why="The sum over i of g_i p_i (δ_ij - p_j) has one term with δ, p_j g_j; off it comes p_j times the average.",
 )
 
 

@@ -126,11 +126,11 @@ WINDOW = Exercise(
             mistake=26,
         ),
         Wrong(
-            "the window is one too wide: with w = 1 a word sees only itself",
+            "the window is one too wide: with w = 1 a word should see only itself",
             lambda T, w: (distances(T) >= 0) & (distances(T) <= w),
         ),
         Wrong(
-            "the window is one too narrow: the last w words, itself among them",
+            "the window is one too narrow: a word should count among the w that it sees",
             lambda T, w: (distances(T) >= 0) & (distances(T) < max(w - 1, 1)),
         ),
         Wrong("the whole past is seen: nothing limits how far back", lambda T, w: distances(T) >= 0),
@@ -263,7 +263,7 @@ ATTENTION = Exercise(
     text="Scores, scale, mask, softmax, values: q, k and v are (..., T, D), mask is true where a query may look.",
     wrong=(
         Wrong(
-            "the scores are divided by the root of the embedding, all heads together; a score has only D terms",
+            "the scores are divided by the root of the embedding's size, all heads together; a score has only D terms",
             attend(scale=lambda q: math.sqrt(q.size(-1) * q.size(1))),
             mistake=18,
         ),
@@ -328,7 +328,7 @@ ATTENTION = Exercise(
             21,
         ),
         Wrong(
-            "hidden scores get a large negative number, and a model can learn scores below it; use minus infinity",
+            "hidden scores get a large negative number, and a model can learn lower ones: below which are none?",
             attend(hide=lambda scores, mask: scores.masked_fill(~mask, -1e4)),
             27,
         ),
@@ -441,10 +441,13 @@ MERGE = Exercise(
             lambda x: x.permute(0, 2, 3, 1).reshape(x.size(0), x.size(2), -1),
         ),
         Wrong(
-            "the channels were swapped with the tokens, not the heads: which two axes did the split swap?",
+            "tokens have changed places with channels, and not with heads: which two axes did the split swap?",
             lambda x: x.transpose(2, 3).reshape(x.size(0), x.size(2), -1),
         ),
-        Wrong("tokens and channels are joined, and the heads left over", lambda x: x.transpose(1, 2).flatten(2, 3).mT),
+        Wrong(
+            "the heads are joined, and the answer is (B, C, T): tokens and channels have changed places",
+            lambda x: x.transpose(1, 2).flatten(2, 3).mT,
+        ),
     ),
     hints=(
         "Read the last line of the error: which of the two calls raises it?",

@@ -90,7 +90,7 @@ def variance_is_1(attempt: Callable[..., Any], x: Tensor, weight: Tensor, bias: 
 
 LAYER_NORM = Exercise(
     layer_norm,
-    "each token alone, divided by C, eps under the root",
+    "each token alone, the squares averaged over C, eps under the root",
     layer_norm_inputs,
     text="LayerNorm of x, (..., C), without loops; weight and bias have shape (C,).",
     wrong=(
@@ -196,7 +196,7 @@ LEAK = Exercise(
     ),
     hints=(
         "Ask of each axis: which numbers go into one mean?",
-        "The future of a token are the tokens that stand behind it in the same text. Which mean holds them?",
+        "The future of a token is what stands behind it in the same text. Which mean holds that?",
         "x has the axes batch, time and channels; the place in the text is one of the three.",
     ),
     why="A mean over time is the same for all tokens of a text, the last included: change that, and all answers move.",
@@ -236,7 +236,7 @@ def squares_average_1(attempt: Callable[..., Any], x: Tensor, weight: Tensor, ep
 
 RMS_NORM = Exercise(
     rms_norm,
-    "divided by the root of the mean square; lengths are kept in hand, means are left as they are",
+    "divided by the root of the mean square: every token gets the same size, and means are left in",
     rms_inputs,
     kind="design",
     text="RMSNorm: divide each token of x, (..., C), by the root of the mean of its squares, then scale by weight.",
@@ -381,7 +381,7 @@ MLP = Exercise(
             34,
         ),
         Wrong(
-            "the hidden numbers are dropped; here it comes last, where the answer leaves for the stream",
+            "the hidden numbers are dropped; here dropout comes last, after the way back",
             lambda x, up, down, p, training: down(F.dropout(F.gelu(up(x)), p, training)),
         ),
         Wrong(
