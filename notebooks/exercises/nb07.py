@@ -163,8 +163,8 @@ INITIALISE = Exercise(
             45,
         ),
         Wrong(
-            "the position table keeps the size 1 that `nn.Embedding` gives it; the token table was reached through the "
-            "head that it is tied to",
+            "the position table keeps the size 1 that `nn.Embedding` gives it; the token table is right, by its own "
+            "name or by that of the head that it is tied to",
             begin(skip=("position_embedding",)),
             45,
         ),
@@ -173,7 +173,7 @@ INITIALISE = Exercise(
             begin(lambda L: 0.02),
         ),
         Wrong("the writers are divided by the root of L; how often does a block add?", begin(lambda L: 0.02 / L**0.5)),
-        Wrong("0.02 was given as the mean, and the size is still 1: print mean and std of a table", mean_for_size, 45),
+        Wrong("0.02 was given as the mean, and the size is 1: print mean and std of a table", mean_for_size, 45),
         Wrong(
             "a block writes twice: the MLP's writer is smaller now, that of attention is not",
             begin(writers=("mlp.down.weight",)),
@@ -529,13 +529,13 @@ PARAMETERS = Exercise(
         Wrong("the position table is missing", number(lambda c: c.vocab_size * (1 if c.tied else 2))),
         Wrong("one block is counted; there are `n_layer`", number(layers=lambda c: 1)),
         Wrong("the way out of attention is missing: a block has four maps", number(block=11)),
-        Wrong("the MLP goes up and comes down again: that are two maps of this size", number(block=8)),
+        Wrong("the MLP goes up and comes down again: those are two maps of this size", number(block=8)),
         Wrong(
             "the last norm is missing, the one in front of the head",
             number(norms=lambda c: 2 * c.n_layer * (2 if c.bias else 1)),
         ),
         Wrong(
-            "a norm has a weight for each channel, and with `config.bias` one more",
+            "a norm has a weight for each channel, and more where `config.bias` is true",
             number(norms=lambda c: 2 * c.n_layer + 1),
         ),
         Wrong(
@@ -668,7 +668,7 @@ STACK = Exercise(
         Wrong(
             "all blocks are there, and only the first is used: list the weights without a gradient", OnlyTheFirstUsed
         ),
-        Wrong("the blocks are known now, and the mask does not reach them: each word sees its future", MaskLost, 25),
+        Wrong("the blocks are known now, and the mask does not reach them: each token sees its future", MaskLost, 25),
     ),
     hints=(
         "Print `sum(p.numel() for p in stack.parameters())`. What would 12 C² per block give?",
@@ -712,7 +712,7 @@ FLOPS = Exercise(
         Wrong("this is the way forward only; a training step also goes back, with twice the work", cost(2, 4)),
         Wrong("the way back counts as much as the way forward here; it has two gradients to make", cost(4, 8)),
         Wrong("looking counts forward only; its products have gradients as well", cost(6, 4)),
-        Wrong("queries meet keys, and then the values are mixed: that are two products", cost(6, 6)),
+        Wrong("queries meet keys, and then the values are mixed: those are two products", cost(6, 6)),
         Wrong("looking is missing: the part that grows with T", cost(6, 0)),
         Wrong("looking counts for one layer only", cost(layers=lambda c: 1)),
         Wrong("the head is missing: its product with V × C numbers is a large one", cost(others=lambda c: 0)),

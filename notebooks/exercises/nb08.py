@@ -271,7 +271,7 @@ DECAY = Exercise(
             51,
         ),
         Wrong(
-            "biases decay: an offset that is pulled to 0 does harm and no good; look at the number of dimensions",
+            "biases decay, and a bias is no map: look at the number of dimensions",
             split_by(lambda name, p: not name.startswith("norm") and "embedding" not in name),
             51,
         ),
@@ -430,8 +430,8 @@ RATE = Exercise(
         "The cosine of pi times that share runs from 1 to -1. Move and shrink it so that it runs from 1 to 0, and mix "
         "`max_lr` and `min_lr` with it.",
     ),
-    why="Both ends of the cosine are flat, so nothing jumps and nothing bends: the peak is reached once, and the floor "
-    "as well.",
+    why="The last update of the warm-up and the first of the cosine are both at the peak, and both ends of the cosine "
+    "are flat: nothing jumps.",
 )
 
 
@@ -799,8 +799,8 @@ UPDATE = Exercise(
             50,
         ),
         Wrong(
-            "the losses of all tokens are added up: the step is as many times too long as there are tokens, and the "
-            "loss ends above what counting letters would score",
+            "the losses of all tokens are added up and not averaged: before it is clipped, the gradient is as many "
+            "times too long as there are tokens",
             update_with(share=lambda y, pieces: y.numel()),
             54,
         ),

@@ -241,7 +241,7 @@ PROBABILITIES = Exercise(
     text="The probabilities to draw from at a temperature, of the k likeliest tokens alone; at 0 only the likeliest.",
     wrong=(
         Wrong(
-            "at temperature 0 it gives NaN, the quotient of two infinities; which token should be left there?",
+            "at temperature 0 it gives NaN: a logit divided by 0 is infinite; which token should be left there?",
             probabilities_with(guard=False),
             56,
         ),
@@ -266,7 +266,7 @@ PROBABILITIES = Exercise(
             56,
         ),
         Wrong(
-            "softmax twice: probabilities lie so close together that the second one takes them for equal",
+            "softmax twice: probabilities lie so close together that the second one takes them for nearly equal",
             probabilities_with(soften=lambda left, T: torch.softmax(torch.softmax(left / T, dim=-1), dim=-1)),
             57,
         ),
@@ -583,7 +583,7 @@ GENERATE = Exercise(
     use=use_generate,
     wrong=(
         Wrong(
-            "dropout is on while it writes, so the likeliest token is not the likeliest: which mode is the model in?",
+            "dropout is on while it writes, so chance decides which logit is the largest: which mode is the model in?",
             generate_with(evaluates=False),
             58,
         ),

@@ -415,7 +415,7 @@ LENS = Exercise(
             ),
         ),
         Wrong(
-            "only the last token's logits are kept; every token has a column",
+            "only the last token's logits are kept; the lens is for all tokens",
             lambda x, blocks, norm, head: head(norm(read_stream(x, blocks)))[:, :, -1],
         ),
         Wrong(
@@ -425,7 +425,7 @@ LENS = Exercise(
     ),
     hints=(
         "Keep the stream after each block in a list that begins with x. How long is it in the end?",
-        "Only `block` may change the stream. Norm and head are applied to copies of it, beside the way.",
+        "Only a block may change the stream. What norm and head make of it goes into the answer, and not to a block.",
         "`torch.stack` makes a list of (B, T, C) into (N, B, T, C); norm and head take any axes in front.",
     ),
     why="The same norm and head for each, since the question is what the model would say if it had to stop there.",
@@ -523,7 +523,7 @@ PREFIX = Exercise(
             largest(move, lambda T: range(2, T)),
         ),
         Wrong(
-            "only the last token of each prefix is compared; a later one may also move those before it",
+            "only the last token of each prefix is compared; those before it may move as well",
             largest(lambda model, idx, whole, t: move(model, idx, whole, t)[:, -1], all_lengths),
         ),
         Wrong(
@@ -673,9 +673,12 @@ PATIENT = Exercise(
             ill(past=lambda ones: ones.tril(-1)),
             26,
         ),
-        Wrong("the leak is closed by taking the norm away altogether; whom should it compare?", without_norm),
         Wrong(
-            "the norm divides by C - 1 now; compare it with `F.layer_norm`, which divides by C",
+            "the leak is closed by taking the norm away altogether; over which numbers would it do no harm?",
+            without_norm,
+        ),
+        Wrong(
+            "the spread is a sum divided by C - 1 now; compare with `F.layer_norm`, which divides by C",
             ill(correction=1),
             35,
         ),

@@ -106,7 +106,7 @@ NAMES = Exercise(
     hints=(
         "A name is a row of parts with dots between them. What has to happen to a single part?",
         "`name.split('.')` gives the parts. Some of them are in `words`, and the others stay.",
-        "`words.get(part, part)` is the word, or the part itself. `'.'.join` puts them together again.",
+        "`words.get` takes a second argument, the answer where there is no word. `'.'.join` puts all together again.",
     ),
     why="Cut at the dots, whole parts are compared: `norm` cannot be mistaken for the beginning of `norm1`.",
 )

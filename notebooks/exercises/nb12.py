@@ -485,7 +485,8 @@ SCORE = Exercise(
         ),
         Wrong("that is a mean per token, whatever alpha is", lambda p, length, alpha: p / length),
         Wrong(
-            "the 6 is missing: the penalty of a single token is 1", lambda p, length, alpha: p / (5 + length) ** alpha
+            "the 6 is missing: the penalty of a single token should be 1",
+            lambda p, length, alpha: p / (5 + length) ** alpha,
         ),
         Wrong(
             "alpha is no factor: with 0 nothing should change, and this divides by nothing",
