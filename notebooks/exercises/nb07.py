@@ -705,34 +705,34 @@ def cost(
 
 FLOPS = Exercise(
     flops,
-    "6 for each weight in a product, 12 C T in each layer for looking",
+    "6 for each weight in a product, 12 C T in each layer for attention",
     flops_inputs,
     text="From a configuration and the length T of the text to the operations of a training step for each token.",
     wrong=(
         Wrong("this is the way forward only; a training step also goes back, with twice the work", cost(2, 4)),
         Wrong("the way back counts as much as the way forward here; it has two gradients to make", cost(4, 8)),
-        Wrong("looking counts forward only; its products have gradients as well", cost(6, 4)),
+        Wrong("the products of attention count forward only; they have gradients as well", cost(6, 4)),
         Wrong("queries meet keys, and then the values are mixed: those are two products", cost(6, 6)),
-        Wrong("looking is missing: the part that grows with T", cost(6, 0)),
-        Wrong("looking counts for one layer only", cost(layers=lambda c: 1)),
+        Wrong("attention is missing: the part that grows with T", cost(6, 0)),
+        Wrong("attention counts for one layer only", cost(layers=lambda c: 1)),
         Wrong("the head is missing: its product with V × C numbers is a large one", cost(others=lambda c: 0)),
         Wrong(
             "a table costs nothing when it is looked up; only the head multiplies",
             cost(others=lambda c: c.vocab_size * c.n_embd * (1 if c.tied else 2) + c.block_size * c.n_embd),
         ),
         Wrong(
-            "every parameter is counted; looking up, norms and biases are left out",
+            "every parameter is counted; tables that are looked up, norms and biases should be left out",
             lambda c, T: 6 * parameters(c) + 12 * c.n_layer * c.n_embd * T,
         ),
         Wrong("this is the cost of the whole text; asked for is that of each token", lambda c, T: T * flops(c, T)),
     ),
     properties=(
         Property(
-            "with another `block_size` it gives another number; it is T that counts, and looking up is free",
+            "with another `block_size` it gives another number; it is T that counts, and looking up a place is free",
             lambda attempt, c, T: attempt(c, T) == attempt(replace(c, block_size=c.block_size + 9), T),
         ),
         Property(
-            "make T longer by one: looking should grow, in each layer by the same amount, and nothing else",
+            "make T longer by one: attention should grow, in each layer by the same amount, and nothing else",
             lambda attempt, c, T: attempt(c, T + 1) - attempt(c, T) == flops(c, T + 1) - flops(c, T),
         ),
         Property(
@@ -743,7 +743,7 @@ FLOPS = Exercise(
     hints=(
         "Two sums: products with weights, and products of tokens with tokens. Which of them grows with T?",
         "Weights in products: 12 C² in each block, and those of the head. Each takes 2 operations forward, 4 back.",
-        "Looking takes 4 C T forward in each layer, and twice that on the way back.",
+        "The products of attention take 4 C T forward in each layer, and twice that on the way back.",
     ),
     why="Of all parameters only those in products count, the head's table once, tied or not.",
 )
