@@ -251,7 +251,7 @@ PROBABILITIES = Exercise(
             56,
         ),
         Wrong(
-            "of equals at the k-th place all stay, so more than k are left; how many has a slice of the order?",
+            "of equals at the k-th place all stay, so more than k are left; how many are in a slice of the order?",
             probabilities_with(lambda logits, k: by_value(logits, min(k, len(logits)))),
             56,
         ),

@@ -83,7 +83,7 @@ NAMES = Exercise(
             lambda name: hf_name(name).replace("wte", "w?e").replace("wpe", "wte").replace("w?e", "wpe"),
         ),
         Wrong(
-            "the answer has `transformer.` in front; here it is to go without",
+            "the answer has `transformer.` in front; here it should be left out",
             lambda name: f"transformer.{hf_name(name)}",
         ),
         Wrong(
@@ -294,7 +294,7 @@ SETTINGS = Exercise(
             from_settings(lambda described, heads, gelu, eps: (heads, gelu, 1e-5)),
         ),
         Wrong(
-            "the name of the file was given on; our GELU has two kinds, 'tanh' and 'erf'",
+            "the file's own word for the GELU was handed on; ours has two kinds, 'tanh' and 'erf'",
             from_settings(
                 lambda described, heads, gelu, eps: (heads, described.get("activation_function", "gelu_new"), eps)
             ),
@@ -539,7 +539,7 @@ MEASURE = Exercise(
             "it is negative; the numbers given are -ln p, and already positive", lambda nats, text: -measure(nats, text)
         ),
         Wrong(
-            "those are bits per character; what a model over bytes reads of 한 are three symbols",
+            "those are bits per character; in UTF-8 one of them may take up to four bytes",
             lambda nats, text: nats.sum().item() / math.log(2) / len(text),
         ),
         Wrong(
