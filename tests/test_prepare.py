@@ -451,7 +451,7 @@ def test_a_kill_at_any_moment_changes_no_byte(big, scale):
 
 @linux
 @pytest.mark.parametrize("how", ["interrupt", "terminate"])
-def test_a_stop_ends_every_process(big, how):
+def test_a_stop_ends_every_process(big, how, listening):
     """Workers that outlive their parent, or that answer Ctrl-C with a traceback each."""
     process = start("out", "own", "held")
     try:
