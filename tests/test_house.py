@@ -17,6 +17,7 @@ import pytest
 import torch
 import yaml
 from packaging.requirements import Requirement
+from packaging.specifiers import SpecifierSet
 from packaging.utils import canonicalize_name
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -81,6 +82,15 @@ def test_every_indirect_requirement_has_a_pin_too() -> None:
             if not further.marker or any(further.marker.evaluate(extra) for extra in wanted):
                 todo.append(further)
     assert len(seen) > 100
+
+
+def test_every_pin_fits_the_oldest_python() -> None:
+    """Pins are made on one Python: one that began at 3.11.5 left pip on 3.11.2 without an answer."""
+    oldest = PROJECT["project"]["requires-python"].removeprefix(">=") + ".0"
+    installed = [each for each in metadata.distributions() if canonicalize_name(each.metadata["Name"]) in PINS]
+    needs = {each.metadata["Name"]: each.metadata.get("Requires-Python") or "" for each in installed}
+    assert len(needs) > 100
+    assert not {name: need for name, need in needs.items() if not SpecifierSet(need).contains(oldest)}
 
 
 def test_constraints_fit_every_machine() -> None:
