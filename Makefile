@@ -39,6 +39,12 @@ test: setup ## check the style and run all tests in their short form, notebooks 
 test-long: setup ## run the same tests with their full counts
 	$(PYTEST) --long $(ARGS)
 
+check: setup ## after a change in one notebook: export it, run it and the tests that touch its module (NB=05)
+	@ls notebooks/$(NB)_*.ipynb >/dev/null 2>&1 || { echo 'make check NB=05: the number of a notebook is wanted, 00 to 12' >&2; exit 2; }
+	$(PY) -m gptlib._export $(NB)
+	$(PY) -m ruff check notebooks/$(NB)_*.ipynb notebooks/exercises tests
+	$(PYTEST) --lesson $(NB) $(ARGS) tests notebooks/$(NB)_*.ipynb
+
 bench: setup ## measure, and keep the results under tests/bench/results
 	@for script in tests/bench/bench_*.py; do echo "$$script"; $(PY) "$$script" $(ARGS) || exit 1; done
 

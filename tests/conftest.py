@@ -1,8 +1,11 @@
-"""What all tests share: the shape checks at run time, short and full counts, one thread per worker."""
+"""What all tests share: shape checks at run time, short and full counts, one lesson alone, one thread per worker."""
 
 import os
+import re
 import signal
 from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
 
 import jaxtyping
 import pytest
@@ -12,6 +15,12 @@ from hypothesis import settings
 # `is_pep484_tower`: an int is a fine float.
 CHECKER = "beartype.beartype(conf=beartype.BeartypeConf(is_pep484_tower=True))"
 jaxtyping.install_import_hook("gptlib", CHECKER)
+from gptlib._export import choose, default_exp  # noqa: E402
+
+TESTS = Path(__file__).resolve().parent
+NOTEBOOKS = TESTS.parent / "notebooks"
+LESSON = pytest.StashKey[Path | None]()
+OF_EVERY_LESSON = ("test_notebooks.py", "test_export.py", "test_exercises.py", "test_links.py")
 
 settings.register_profile("short", max_examples=25, deadline=None, derandomize=True)
 settings.register_profile("long", max_examples=1000, deadline=None, derandomize=True)  # a red run can be repeated
@@ -19,22 +28,64 @@ settings.register_profile("long", max_examples=1000, deadline=None, derandomize=
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--long", action="store_true", help="full counts: all kills, all random shapes, many examples")
+    parser.addoption("--lesson", metavar="NN", help="one notebook, and the tests that import what it exports")
 
 
 def pytest_configure(config: pytest.Config) -> None:
     settings.load_profile("long" if config.getoption("--long") else "short")
+    number = config.getoption("--lesson")
+    try:
+        config.stash[LESSON] = choose(NOTEBOOKS, [number])[0] if number else None
+    except ValueError as error:
+        raise pytest.UsageError(str(error)) from None
     if "PYTEST_XDIST_WORKER" in os.environ:
         import torch
 
         torch.set_num_threads(1)
 
 
+def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
+    """With `--lesson`, leave out what neither imports the module of this lesson nor looks at every lesson."""
+    lesson = config.stash[LESSON]
+    if lesson is None or collection_path.suffix != ".py" or collection_path.name in OF_EVERY_LESSON:
+        return None
+    imports = rf"^\s*(?:(?:from|import) gptlib\.{default_exp(lesson)}\b|from gptlib import .*\b{default_exp(lesson)}\b)"
+    told = re.search(imports, collection_path.read_text(encoding="utf-8"), re.MULTILINE)
+    return None if told and collection_path.parent == TESTS else True
+
+
+def about_another(lesson: Path, item: pytest.Item) -> bool:
+    """Whether a test of every lesson is about another one, by the name in its brackets, or about how exercises work."""
+    if item.path.name not in OF_EVERY_LESSON:
+        return False
+    if "[" not in item.name:
+        return item.path.name == "test_exercises.py"
+    mine = (lesson.stem, lesson.name[:2], default_exp(lesson))
+    about = item.name.rpartition("[")[2].rstrip("]")
+    return about not in mine and not about.startswith(f"{int(lesson.name[:2])}.")
+
+
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    if lesson := config.stash[LESSON]:
+        items[:] = [item for item in items if not about_another(lesson, item)]
     if not config.getoption("--long"):
         skip = pytest.mark.skip(reason="a long test: make test-long")
         for item in items:
             if item.get_closest_marker("long"):
                 item.add_marker(skip)
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
+    """Each file on one worker, as `--dist loadscope` has it, but the exercises by lessons: they are a half of all."""
+    from xdist.scheduler import LoadScopeScheduling
+
+    class ByLesson(LoadScopeScheduling):
+        def _split_scope(self, nodeid: str) -> str:
+            lesson = re.search(r"test_exercises\.py::\w+\[(\d+)\.\d", nodeid)
+            return f"exercises of {lesson[1]}" if lesson else super()._split_scope(nodeid)
+
+    return ByLesson(config, log) if config.getoption("dist") == "loadscope" else None
 
 
 @pytest.hookimpl(tryfirst=True)
