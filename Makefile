@@ -32,8 +32,8 @@ lab: setup ## open JupyterLab on the first notebook (ARGS=--no-browser prints th
 PYTEST = OMP_NUM_THREADS=1 GPTLIB_DEVICE="$${GPTLIB_DEVICE:-cpu}" $(PY) -m pytest -n 2 --dist loadscope
 
 test: setup ## check the style and run all tests in their short form, notebooks included
-	$(PY) -m ruff check .
-	$(PY) -m ruff format --check .
+	$(PY) -m ruff check --no-cache .
+	$(PY) -m ruff format --no-cache --check .
 	$(PYTEST) $(ARGS)
 
 test-long: setup ## run the same tests with their full counts
@@ -42,7 +42,7 @@ test-long: setup ## run the same tests with their full counts
 check: setup ## after a change in one notebook: export it, run it and the tests that touch its module (NB=05)
 	@ls notebooks/$(NB)_*.ipynb >/dev/null 2>&1 || { echo 'make check NB=05: the number of a notebook is wanted, 00 to 12' >&2; exit 2; }
 	$(PY) -m gptlib._export $(NB)
-	$(PY) -m ruff check notebooks/$(NB)_*.ipynb notebooks/exercises tests
+	$(PY) -m ruff check --no-cache notebooks/$(NB)_*.ipynb notebooks/exercises tests
 	$(PYTEST) --lesson $(NB) $(ARGS) tests notebooks/$(NB)_*.ipynb
 
 bench: setup ## measure, and keep the results under tests/bench/results
