@@ -42,14 +42,16 @@ test-long: setup ## run the same tests with their full counts
 check: setup ## after a change in one notebook: export it, run it and the tests that touch its module (NB=05)
 	@ls notebooks/$(NB)_*.ipynb >/dev/null 2>&1 || { echo 'make check NB=05: the number of a notebook is wanted, 00 to 12' >&2; exit 2; }
 	$(PY) -m gptlib._export $(NB)
+	$(PY) -m gptlib._glossary
 	$(PY) -m ruff check --no-cache notebooks/$(NB)_*.ipynb notebooks/exercises tests
 	$(PYTEST) --lesson $(NB) $(ARGS) tests notebooks/$(NB)_*.ipynb
 
 bench: setup ## measure, and keep the results under tests/bench/results
 	@for script in tests/bench/bench_*.py; do echo "$$script"; $(PY) "$$script" $(ARGS) || exit 1; done
 
-export: setup ## write the modules of gptlib from the notebooks (ARGS='05 06' takes some)
+export: setup ## write the modules of gptlib and the glossary from the notebooks (ARGS='05 06' takes some modules)
 	$(PY) -m gptlib._export $(ARGS)
+	$(PY) -m gptlib._glossary
 
 MODEL_FILES = model.safetensors config.json tokenizer.json log.csv
 model: setup ## train the small model of data/model with the defaults
