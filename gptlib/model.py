@@ -187,7 +187,7 @@ class LayerCache:
         self.length = end
         return self.k[:, :, :end], self.v[:, :, :end]  # (B, H, S, D) each
 
-
+# %% ../notebooks/07_model.ipynb #beaaf2c1
 class KVCache:
     """What a GPT remembers of the texts it has read: one `LayerCache` for each block (lesson 07_model)."""
 
