@@ -4,7 +4,7 @@ PY := .venv/bin/python
 ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help setup lab test test-long bench export model constraints clean
+.PHONY: help setup lab test test-long bench export site model constraints clean
 
 help: ## list these commands
 	@echo 'usage: make COMMAND'
@@ -52,6 +52,9 @@ bench: setup ## measure, and keep the results under tests/bench/results
 export: setup ## write the modules of gptlib and the glossary from the notebooks (ARGS='05 06' takes some modules)
 	$(PY) -m gptlib._export $(ARGS)
 	$(PY) -m gptlib._glossary
+
+site: setup ## make pages of the series that a browser opens from disk: build/site/index.html (ARGS='05 06' takes some lessons)
+	OMP_NUM_THREADS=1 $(PY) notebooks/web/build.py $(ARGS)
 
 MODEL_FILES = model.safetensors config.json tokenizer.json log.csv
 model: setup ## train the small model of data/model with the defaults
