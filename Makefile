@@ -4,7 +4,7 @@ PY := .venv/bin/python
 ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help setup lab test test-long bench export site model constraints clean
+.PHONY: help setup lab test test-long bench mutants export site model constraints clean
 
 help: ## list these commands
 	@echo 'usage: make COMMAND'
@@ -48,6 +48,9 @@ check: setup ## after a change in one notebook: export it, run it and the tests 
 
 bench: setup ## measure, and keep the results under tests/bench/results
 	@for script in tests/bench/bench_*.py; do echo "$$script"; $(PY) "$$script" $(ARGS) || exit 1; done
+
+mutants: setup ## plant bugs in the modules and count how many the tests notice (ARGS='model --again')
+	$(PY) tests/bench/mutants.py $(ARGS)
 
 export: setup ## write the modules of gptlib and the glossary from the notebooks (ARGS='05 06' takes some modules)
 	$(PY) -m gptlib._export $(ARGS)
