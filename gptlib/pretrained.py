@@ -24,6 +24,7 @@ from .model import GPT, GPTConfig
 from .tokenizer import END_OF_TEXT, GPT2_PATTERN, BPETokenizer
 
 # %% ../notebooks/11_pretrained.ipynb #07e42be9
+# What a part of our model is called there.
 PARTS = {
     "token_embedding": "wte",
     "position_embedding": "wpe",
@@ -41,32 +42,37 @@ PARTS = {
 
 
 def hf_name(name: str) -> str:
-    """What Hugging Face calls one of our tensors, without the `transformer.` in front (lesson 11_pretrained)."""
+    """What Hugging Face calls our tensor `name`, without the `transformer.` in front (lesson 11_pretrained)."""
     return ".".join(PARTS.get(part, part) for part in name.split("."))
 
 # %% ../notebooks/11_pretrained.ipynb #23d553eb
 def is_turned(name: str) -> bool:
-    """Whether a tensor of theirs is stored as (in, out), and so turned against ours (lesson 11_pretrained).
+    """Whether their tensor `name` is stored as (in, out), and so turned against ours (lesson 11_pretrained).
 
     GPT-2 calls its linear maps `c_something`. A shape does not tell: that of `attn.c_proj` is square.
     """
     return re.search(r"\.c_\w+\.weight$", name) is not None
 
 # %% ../notebooks/11_pretrained.ipynb #0c4b2bf4
+# Their names for the curve of GELU, and ours.
 GELUS = {"gelu_new": "tanh", "gelu_pytorch_tanh": "tanh", "gelu_fast": "tanh", "gelu": "erf", "gelu_python": "erf"}
+# What a GPT-2 has unless its `config.json` says otherwise.
 GPT2 = {"vocab_size": 50257, "n_positions": 1024, "n_layer": 12, "n_head": 12, "n_embd": 768}
 GPT2 |= {"activation_function": "gelu_new", "layer_norm_epsilon": 1e-5, "tie_word_embeddings": True}
 GPT2 |= {"resid_pdrop": 0.1, "embd_pdrop": 0.1, "attn_pdrop": 0.1}
+# What ours can only be.
 ONLY = {"model_type": "gpt2", "n_inner": None, "scale_attn_weights": True, "scale_attn_by_inverse_layer_idx": False}
 ONLY |= {"add_cross_attention": False}
+# Other names for the same fields.
 ALIASES = {"hidden_size": "n_embd", "max_position_embeddings": "n_positions"}
 ALIASES |= {"num_attention_heads": "n_head", "num_hidden_layers": "n_layer"}
 
 # %% ../notebooks/11_pretrained.ipynb #db87f854
 def config_from_hf(described: Mapping[str, Any]) -> GPTConfig:
-    """Our configuration from what a `config.json` says; ValueError for what our GPT cannot be (lesson 11_pretrained).
+    """Our configuration from what a `config.json` says (lesson 11_pretrained).
 
-    Theirs has three dropouts where we have one: it is the one of the residual stream.
+    What is `described` there and our GPT cannot be is a ValueError. Theirs has three dropouts where we have one: it is
+    the one of the residual stream.
     """
     aliased = {ALIASES[name]: value for name, value in described.items() if name in ALIASES}
     found = {**GPT2, **ONLY, **described, **aliased}
@@ -91,12 +97,12 @@ def config_from_hf(described: Mapping[str, Any]) -> GPTConfig:
     )
 
 # %% ../notebooks/11_pretrained.ipynb #bdbcf85b
-BUFFERS = re.compile(r"(transformer\.)?h\.\d+\.attn\.(masked_)?bias")
-Shape = tuple[int, ...]
+BUFFERS = re.compile(r"(transformer\.)?h\.\d+\.attn\.(masked_)?bias")  # masks, which are no weights
+Shape = tuple[int, ...]  # of a tensor
 
 
 def match_tensors(wanted: Mapping[str, Shape], found: Mapping[str, Shape]) -> dict[str, str]:
-    """The name in a file of each of our tensors, from the shapes of both (lesson 11_pretrained).
+    """The name in a file of each of our tensors, from the shapes of both, `wanted` and `found` (lesson 11_pretrained).
 
     A ValueError names the first that is missing, has a shape that does not fit, or is left over.
     """
@@ -121,7 +127,10 @@ PIECE = 2**21  # numbers, 8 MB in float32: what is in memory twice
 
 
 def row_pieces(shape: Sequence[int]) -> Iterator[slice]:
-    """The rows of a tensor in pieces of about `PIECE` numbers; a single number has none (lesson 11_pretrained)."""
+    """The rows of a tensor of this shape in pieces of about `PIECE` numbers (lesson 11_pretrained).
+
+    A single number has no rows, and none are given.
+    """
     step = max(1, PIECE // max(1, math.prod(shape[1:])))
     return (slice(begin, begin + step) for begin in range(0, shape[0] if shape else 0, step))
 
@@ -129,8 +138,8 @@ def row_pieces(shape: Sequence[int]) -> Iterator[slice]:
 def copy_tensors(tensors: Mapping[str, Any], wanted: Mapping[str, Shape]) -> dict[str, Tensor]:
     """Our tensors from theirs, by our names, in our own memory (lesson 11_pretrained).
 
-    Theirs have a `shape` and a `dtype`, and rows by `tensor[begin:end]`, which is all that a tensor in a file can do.
-    The widest of their types is the type of all.
+    `wanted` has the shapes of ours. Theirs have a `shape` and a `dtype`, and rows by `tensor[begin:end]`, which is all
+    that a tensor in a file can do. The widest of their types is the type of all.
     """
     matched = match_tensors(wanted, {name: tuple(tensor.shape) for name, tensor in tensors.items()})
     dtype = reduce(torch.promote_types, (tensor.dtype for tensor in tensors.values()))
@@ -144,7 +153,10 @@ def copy_tensors(tensors: Mapping[str, Any], wanted: Mapping[str, Shape]) -> dic
 
 # %% ../notebooks/11_pretrained.ipynb #2074954b
 def open_source(source: Any) -> tuple[dict[str, Any], dict[str, Any]]:
-    """The configuration and the tensors, by name, of a folder, a model on the hub or a model of transformers."""
+    """The configuration and the tensors, by name, of what `from_hf` takes as `source` (lesson 11_pretrained).
+
+    A ValueError for another kind of thing, and for tensors that are no numbers here.
+    """
     if isinstance(source, str | Path):
         folder = _hub.find_folder(source, _hub.MODEL_FILES)
         described = _hub.read_description(folder)
@@ -159,12 +171,15 @@ def open_source(source: Any) -> tuple[dict[str, Any], dict[str, Any]]:
 
 # %% ../notebooks/11_pretrained.ipynb #3a8c9068
 def same_numbers(a: Tensor, b: Tensor) -> bool:
-    """Whether two tensors hold the same, when the first has the type of the second; NaN is NaN (11_pretrained)."""
+    """Whether `a` and `b` hold the same, when `a` has the type of `b`; NaN is NaN (lesson 11_pretrained)."""
     return torch.allclose(a.to(b.dtype), b, rtol=0, atol=0, equal_nan=True)
 
 
 def drop_tied_head(tensors: Mapping[str, Any]) -> dict[str, Any]:
-    """The tensors without the head, which must hold the same numbers as the table of tokens (lesson 11_pretrained)."""
+    """The tensors without the head (lesson 11_pretrained).
+
+    It must hold the same numbers as the table of tokens; ValueError if it does not.
+    """
     rest = {name: tensor for name, tensor in tensors.items() if name != "lm_head.weight"}
     head, table = tensors.get("lm_head.weight"), rest.get("wte.weight", rest.get("transformer.wte.weight"))
     if head is not None and table is not None and head is not table:
@@ -198,7 +213,10 @@ def from_hf(source: Any) -> GPT:
 
 # %% ../notebooks/11_pretrained.ipynb #6e7f0eed
 def config_to_hf(config: GPTConfig, dtype: torch.dtype, end_id: int | None = None) -> dict[str, Any]:
-    """What `config.json` says of one of our models; `end_id` ends and begins a text (lesson 11_pretrained)."""
+    """What `config.json` says of one of our models (lesson 11_pretrained).
+
+    `dtype` is that of its weights; `end_id` ends and begins a text.
+    """
     return {
         "architectures": ["GPT2LMHeadModel"],
         "model_type": "gpt2",
@@ -218,7 +236,10 @@ def config_to_hf(config: GPTConfig, dtype: torch.dtype, end_id: int | None = Non
 
 # %% ../notebooks/11_pretrained.ipynb #36668388
 def require_gpt2_tokenizer(tokenizer: Any, model: GPT) -> None:
-    """ValueError for a tokenizer with ids that the model lacks, or that GPT-2's files cannot hold (11_pretrained)."""
+    """ValueError for a tokenizer with ids that the model lacks, or that GPT-2's files cannot hold.
+
+    The model may have more (lesson 11_pretrained).
+    """
     if not isinstance(tokenizer, BPETokenizer) or tokenizer.pattern != GPT2_PATTERN:
         raise ValueError(f"{tokenizer!r} cuts texts in another way than GPT-2: give a BPETokenizer with GPT2_PATTERN")
     have, known = tokenizer.vocab_size, model.config.vocab_size

@@ -50,7 +50,7 @@ class EncoderDecoderConfig:
 
 # %% ../notebooks/12_encoder_decoder.ipynb #960034b3
 def pad(rows: Sequence[Sequence[int]], pad_id: int) -> Int[Tensor, "B S"]:
-    """Rows of ids as a rectangle, short ones filled up behind (lesson 12_encoder_decoder). No rows: a ValueError."""
+    """Rows of ids as a rectangle, filled up with `pad_id`; ValueError for no rows (lesson 12_encoder_decoder)."""
     if not len(rows):
         raise ValueError("there are no rows to pad; give at least one")
     longest = max(map(len, rows))
@@ -58,7 +58,7 @@ def pad(rows: Sequence[Sequence[int]], pad_id: int) -> Int[Tensor, "B S"]:
 
 # %% ../notebooks/12_encoder_decoder.ipynb #48139d47
 def padding_mask(ids: Int[Tensor, "B S"], pad_id: int) -> Bool[Tensor, "B 1 1 S"]:
-    """True where there is a token to look at, for all heads and queries alike (lesson 12_encoder_decoder)."""
+    """True where there is a token, and no `pad_id`, for all heads and queries alike (lesson 12_encoder_decoder)."""
     return (ids != pad_id)[:, None, None, :]
 
 # %% ../notebooks/12_encoder_decoder.ipynb #00dea02d
@@ -83,8 +83,8 @@ class CrossAttention(MultiHeadAttention):
 class DecoderBlock(Block):
     """A `Block` that also looks at a source, between its two parts (Vaswani et al. 2017, section 3.1).
 
-    Lesson 12_encoder_decoder. `mask` is for the text's own tokens, `memory_mask` for the source; a `cache` is a pair,
-    for the one and for the other.
+    `mask` is for the text's own tokens, `memory_mask` for the source; a `cache` is a pair, for the one and for the
+    other (lesson 12_encoder_decoder).
     """
 
     def __init__(
@@ -113,7 +113,7 @@ class DecoderBlock(Block):
 
 # %% ../notebooks/12_encoder_decoder.ipynb #c5c6b4a0
 def shift_matrix(offset: int, D: int, C: int) -> Float[Tensor, "D D"]:
-    """Turns the first `D` channels of `sinusoidal_positions` at a place into those `offset` places on.
+    """Turns the first `D` of `C` channels of `sinusoidal_positions` at a place into those `offset` places on.
 
     The linear map of which Vaswani et al. 2017, section 3.5, says that it exists (lesson 12_encoder_decoder).
     """
@@ -142,7 +142,7 @@ def look_around(model: "EncoderDecoder") -> None:
 def initialise(model: "EncoderDecoder") -> None:
     """Maps that keep the size of what they read, biases 0, norms 1; attention begins as a copy of what it looks at.
 
-    As in lesson 07_model. Tokens begin smaller than places, at half their size.
+    As `initialise` of 07; but tokens begin smaller than places, at half their size (lesson 12_encoder_decoder).
     """
     C = model.config.n_embd
     for name, p in model.named_parameters():
@@ -169,7 +169,7 @@ class DecoderCache:
         return self.layers[0][0].length
 
     def keep(self, rows: Int[Tensor, " N"]) -> None:
-        """Go on with these texts only, in this order."""
+        """Go on with these texts only, in this order; ValueError if the cache is empty."""
         if not self.length:
             raise ValueError("this cache is empty; decode a first token before you choose among its texts")
         for layer in (layer for pair in self.layers for layer in pair):
@@ -241,6 +241,7 @@ def batches_by_length(
     """Endless batches of pairs of about equal length, each pair once in every round (lesson 12_encoder_decoder).
 
     `pool` batches at a time are drawn, sorted by length and dealt in any order (Vaswani et al. 2017, section 5.1).
+    ValueError for no pairs, and for sizes below 1.
     """
     checks.check_batches(len(pairs), batch_size, pool)
     while True:
@@ -253,7 +254,7 @@ def batches_by_length(
 
 # %% ../notebooks/12_encoder_decoder.ipynb #4842187d
 def optimizers_for(model: nn.Module, lr: float, muon_lr: float, weight_decay: float) -> list[torch.optim.Optimizer]:
-    """AdamW, and Muon for the matrices that are no embeddings (lesson 12_encoder_decoder)."""
+    """AdamW with `lr`, and Muon with `muon_lr` for the matrices that are no embeddings (lesson 12_encoder_decoder)."""
     embeddings = {id(m.weight) for m in model.modules() if isinstance(m, nn.Embedding)}
     matrices = [p for p in model.parameters() if p.dim() == 2 and id(p) not in embeddings]
     inside = {id(p) for p in matrices}
@@ -274,9 +275,10 @@ def fit(
     warmup_steps: int = 20,
     on_step: Callable[[int], None] = lambda step: None,
 ) -> list[float]:
-    """Train on one batch after the other and give back the losses (lesson 12_encoder_decoder; the parts: 08_training).
+    """Train `model` on one batch after the other and give back the losses in nats (lesson 12_encoder_decoder).
 
-    `on_step(step)` is called behind each step, from 1 on. A ValueError says at which step the loss was no number.
+    The rates are the peaks of `TrainConfig` of lesson 08_training. `on_step(step)` is called behind each step, from 1
+    on. A ValueError says at which step the loss was no number.
     """
     optimizers, losses = optimizers_for(model, lr, muon_lr, weight_decay), []
     model.train()
@@ -316,20 +318,20 @@ def translate(model: EncoderDecoder, sources: Sequence[Sequence[int]], max_new_t
 
 
 def exact_match(model: EncoderDecoder, pairs: Sequence[Pair], max_new_tokens: int = 24) -> float:
-    """The share of sources of which the greedy answer is the target, to the last token (lesson 12_encoder_decoder)."""
+    """The share of pairs whose source gets, greedily, its target, to the last token (lesson 12_encoder_decoder)."""
     answers = translate(model, [source for source, _ in pairs], max_new_tokens)
     return sum(answer == list(target) for answer, (_, target) in zip(answers, pairs, strict=True)) / len(pairs)
 
 # %% ../notebooks/12_encoder_decoder.ipynb #1153a926
 def teacher_forcing(target: Sequence[int], start_id: int, end_id: int) -> tuple[list[int], list[int]]:
-    """What the decoder reads and what it is asked for at each place (lesson 12_encoder_decoder)."""
+    """The target behind `start_id`, to read, and before `end_id`, to be asked for (lesson 12_encoder_decoder)."""
     return [start_id, *target], [*target, end_id]
 
 
 def make_batch(
     pairs: Sequence[Pair], config: EncoderDecoderConfig, device: torch.device | str = "cpu"
 ) -> tuple[Int[Tensor, "B S"], Int[Tensor, "B T"], Int[Tensor, "B T"]]:
-    """Sources, what the decoder reads, and what it is asked for, where -1 does not count (12_encoder_decoder)."""
+    """Sources of `pairs`, what the decoder reads and is asked for; -1 does not count (lesson 12_encoder_decoder)."""
     source = pad([source for source, _ in pairs], config.pad_id)
     shifted = [teacher_forcing(target, config.start_id, config.end_id) for _, target in pairs]
     reads, asked = pad([reads for reads, _ in shifted], config.pad_id), pad([asked for _, asked in shifted], -1)
@@ -339,9 +341,9 @@ def make_batch(
 def smoothed_cross_entropy(
     logits: Float[Tensor, "... V"], targets: Int[Tensor, "..."], smoothing: float = 0.1, ignore_index: int = -1
 ) -> Float[Tensor, ""]:
-    """`cross_entropy` with a share of each target spread over all tokens alike (Szegedy et al. 2016, section 7).
+    """`cross_entropy`, in nats, with a share `smoothing` of each target spread over all tokens (Szegedy et al. 2016).
 
-    Lesson 12_encoder_decoder. Places where the target is `ignore_index` count neither above nor below the line.
+    Section 7; lesson 12_encoder_decoder. Targets of `ignore_index` do not count. ValueError for no target or share.
     """
     checks.check_smoothing(logits, targets, smoothing)
     keep = targets != ignore_index  # (...)
@@ -351,7 +353,7 @@ def smoothed_cross_entropy(
 # %% ../notebooks/12_encoder_decoder.ipynb #4b9b03c6
 @torch.no_grad()
 def alignment(model: EncoderDecoder, source: Sequence[int], target: Sequence[int]) -> Float[Tensor, "L H T S"]:
-    """How much each written token, the end included, took from each token of the source (12_encoder_decoder)."""
+    """How much each token of the target, and the end, took from each of the source (lesson 12_encoder_decoder)."""
     checks.check_sources([source], 1)
     checks.check_lists([target])
     reads, _ = teacher_forcing([int(i) for i in target], model.config.start_id, model.config.end_id)
@@ -371,10 +373,10 @@ def alignment(model: EncoderDecoder, source: Sequence[int], target: Sequence[int
 def beam_search(
     model: EncoderDecoder, source: Sequence[int], max_new_tokens: int, *, width: int = 4, length_power: float = 0.6
 ) -> list[tuple[float, list[int]]]:
-    """The best answers that `width` beams find, with their log-probabilities in nats, best first.
+    """The best answers to a source that `width` beams find, with their log-probabilities in nats, best first.
 
     Ranked by log-probability over ((5 + length) / 6) ** length_power, the end counted (Wu et al. 2016, equation 14;
-    lesson 12_encoder_decoder). The end is not given back. Nothing is drawn: the same call gives the same answers.
+    lesson 12_encoder_decoder), and given without it. Nothing is drawn. ValueError for no source, no beam, no token.
     """
     checks.check_sources([source], max_new_tokens)
     check_search(1, width, length_power)

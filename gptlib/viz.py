@@ -42,9 +42,9 @@ _all_ = [
 
 # %% ../notebooks/10_attention_maps.ipynb #a7402246
 def attention_maps(model: GPT, idx: Int[Tensor, "B T"]) -> Float[Tensor, "L B H T T"]:
-    """The attention weights of all layers and heads for some texts, as `record` sees them (10_attention_maps).
+    """The attention weights of all layers and heads for some texts, as `record` sees them.
 
-    `AttentionView` takes those of one text, `attention_maps(model, idx)[:, 0]`.
+    `AttentionView` takes those of one text, `attention_maps(model, idx)[:, 0]` (lesson 10_attention_maps).
     """
     with torch.no_grad(), evaluating(model), record(model) as seen:
         model(idx)
@@ -54,9 +54,10 @@ def attention_maps(model: GPT, idx: Int[Tensor, "B T"]) -> Float[Tensor, "L B H 
 def look_score(
     weights: Float[Tensor, "*heads T S"], queries: Sequence[int], keys: Sequence[int]
 ) -> Float[Tensor, "*heads"]:
-    """The mean weight that `queries[i]` gives to `keys[i]`: 1 for a head that always looks there (10_attention_maps).
+    """The mean weight that `queries[i]` gives to `keys[i]`: 1 for a head that always looks there.
 
-    No pair, lists of different lengths, or a position that the weights do not have is a ValueError.
+    No pair, lists of different lengths, or a position that the weights do not have is a ValueError (lesson
+    10_attention_maps).
     """
     weights = torch.as_tensor(weights)
     if not len(queries) or len(queries) != len(keys):
@@ -70,10 +71,10 @@ def look_score(
 # %% ../notebooks/10_attention_maps.ipynb #9788aab3
 @contextmanager
 def silence(model: GPT, heads: Iterable[tuple[int, int]]) -> Iterator[None]:
-    """Inside the block these heads, each (layer, head), add nothing; afterwards all is as before (10_attention_maps).
+    """Inside the block these heads, each (layer, head), add nothing; afterwards all is as before.
 
-    What a head found is set to zero (Michel et al. 2019, section 2.3), which leaves the biases. A head that the model
-    does not have is a ValueError.
+    What a head found is set to zero (Michel et al. 2019, section 2.3; lesson 10_attention_maps), which leaves the
+    biases. A head that the model does not have is a ValueError.
     """
     c, silent = model.config, list(heads)
     D = c.n_embd // c.n_head
@@ -116,7 +117,7 @@ def layer_logits(model: GPT, idx: Int[Tensor, "B T"]) -> Float[Tensor, "N B T V"
     """What the model would say after 0, 1, ... blocks: N is the number of blocks plus 1 (lesson 10_attention_maps).
 
     The logit lens (nostalgebraist 2020): the last norm and the head, applied to the residual stream. The last of the N
-    is what `model(idx)` gives.
+    is what `model(idx)` gives. Ids that the model cannot read are a ValueError.
     """
     check_ids(idx, 0, model.config.block_size)
     mask = causal_mask(idx.size(1), device=idx.device)  # (T, T)
@@ -142,10 +143,11 @@ def logit_lens(model: GPT, text: str, tokenizer: Tokenizer, *, top: int = 5) -> 
 
 # %% ../notebooks/10_attention_maps.ipynb #6bac194d
 def prefix_difference(model: Callable[[Tensor], Tensor], idx: Int[Tensor, "B T"]) -> float:
-    """How much an earlier logit moves, at most, when more tokens follow: 0 but for rounding (10_attention_maps).
+    """How much an earlier logit moves, at most, when more tokens follow: 0 but for rounding.
 
-    Compares `model(idx[:, :t])` with the same positions of `model(idx)`, for every t below T. What a token leaks to an
-    earlier one shows here, whatever the way. Fewer than two tokens are a ValueError.
+    Compares `model(idx[:, :t])` with the same positions of `model(idx)`, for every t below T (lesson
+    10_attention_maps). What a token leaks to an earlier one shows here, whatever the way. Fewer than two tokens are a
+    ValueError.
     """
     if idx.dim() != 2 or idx.size(1) < 2:
         raise ValueError(f"the ids have shape {tuple(idx.shape)}; give (texts, tokens), two tokens or more")

@@ -285,7 +285,7 @@ FIRST_GUESS = Exercise(
     first_guess,
     "head and embedding are one table, and a vector is most like itself",
     kind="predict",
-    text="Norm and head are applied before the first block, behind 'painting the'. What is the first guess?",
+    text="Last norm and output head are applied before the first block, behind 'painting the'. What is the guess?",
     choices=(
         "the word that comes next, bracelet",
         "the token that was read last",
@@ -307,7 +307,7 @@ FIRST_GUESS = Exercise(
     ),
     hints=(
         "What is in the stream before anybody has looked at another token?",
-        "The embedding of a token, and its place. And what are the rows of the head's matrix?",
+        "The embedding of a token, and its place. And what are the rows of the output head?",
         "Both are tied (notebook 07): one table. With which of its rows has a row the largest product?",
     ),
     why="A tied head asks which embedding the stream is most like, and before the first block it is one.",
