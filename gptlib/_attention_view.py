@@ -229,20 +229,20 @@ def place_of(values: Tensor) -> list[int]:
 
 
 class AttentionView(View):
-    """Attention to look into, in four modes: "lines", "heat", "grid" (all heads) and "neuron" (q and k of one token).
+    """Attention to look into, as "lines", "heat", "grid" (all heads) and "neuron" (q and k) (lesson 10_attention_maps).
 
-    `AttentionView(model, text, tokenizer)` runs a GPT on a text, or on ids, and goes on to do so while you type.
-    `AttentionView(weights, tokens, key_tokens)` shows weights that you have: (T, T), (H, T, T), (L, H, T, T), a list
-    with one tensor for each layer, each of them also as a batch of one, cross attention with as many `key_tokens` as
-    columns, or what `record(model)` gave; a tokenizer in place of `key_tokens` takes ids or text as `tokens`. With `q`
-    and `k`, of the same form, the neuron mode works. A view shows one text. So the first of four dimensions is taken
-    for layers, and in (1, N, H, T, T) and (N, 1, H, T, T) the N is: give several texts one by one.
+    `AttentionView(model, text, tokenizer)` runs a GPT, its `source`, on a text, or on ids, and goes on to do so while
+    you type. `AttentionView(weights, tokens, key_tokens)` shows weights that you have: (T, T), (H, T, T), (L, H, T, T),
+    a list with one tensor for each layer, each of them also as a batch of one, cross attention with as many
+    `key_tokens` as columns, or what `record(model)` gave; a tokenizer in place of `key_tokens` takes ids or text as
+    `tokens`. With `q` and `k`, of the same form, the neuron mode works. A view shows one text. So the first of four
+    dimensions is taken for layers, and in (1, N, H, T, T) and (N, 1, H, T, T) the N is: give several texts one by one.
 
     `layer`, `head` (-1 is the mean), `heads` (those switched on), `hover` and `key` (-1 is none), `mode`, `scale` and
     `text` can be set and read, and follow the browser. `warnings` says what is wrong with the weights; by default a
     square map is taken for one in which no token may see a later one, and `causal` decides it. `dtype="f32"` sends the
     weights as they are; "u8" rounds them to 1/255, tiny ones up, so that they are seen and 0 is only what is masked.
-    Weights above 1, which softmax does not give, are always sent as they are.
+    Weights above 1, which softmax does not give, are always sent as they are. What cannot be shown is a ValueError.
     """
 
     _name = "attention"
@@ -381,12 +381,13 @@ class AttentionView(View):
         return b"".join(part.contiguous().numpy().tobytes() for part in known)
 
     def page_state(self) -> dict[str, Any]:
+        """The traits that a page alone begins with, q and k among them."""
         return super().page_state() | {"vectors": self._packed_vectors()}
 
     # ---- what follows what
 
     def set_state(self, sync_data: dict[str, Any]) -> None:
-        """What the browser says. It may speak of a token that is no longer there, or of a text half typed."""
+        """What the browser says, `sync_data`, taken over by name. A token may be gone by now, or a text half typed."""
         gone = {
             name: -1
             for name, size in zip(("hover", "key"), self.shape[2:], strict=True)
@@ -496,6 +497,7 @@ class AttentionView(View):
 
     @property
     def size(self) -> tuple[float, float]:
+        """Width and height of the picture, in inches."""
         L, H, T, S = self.shape
         if self.mode == "lines":
             return 5.5, min(max(1.5, 0.18 * max(T, S) + 0.3), 9.0)

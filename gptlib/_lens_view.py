@@ -21,11 +21,12 @@ FULL, INK, SOFT, RIGHT = "#9fc9ee", "#1f2933", "#4b5b6b", "#f28e2b"
 
 
 class LensView(View):
-    """Logits of several layers, as a table: the top guess of each layer at each place, and how sure it is.
+    """Logits of several layers, as a table: the top guess of each at each place, how sure (lesson 10_attention_maps).
 
-    `logits` has shape (rows, places, vocabulary), one row per layer from the embedding on; `ids` are the tokens that
-    were read, so that the right next token of a place is the id after it. Point at a cell for its `top` guesses. Traits
-    both ways: `hover` ([row, place], or [-1, -1]) and `color` ("guess", "next" or "rank": what the colour says).
+    `logits` has shape (rows, places, vocabulary), one row per layer from the embedding on, as `rows` names them; `ids`
+    are the tokens of the `tokenizer` that were read, so that the right next token of a place is the id after it. Point
+    at a cell for its `top` guesses. Traits both ways: `hover` ([row, place], or [-1, -1]), `color` ("guess", "next" or
+    "rank": what the colour says) and the `title`. What does not fit together is a ValueError.
     """
 
     _name = "lens"
@@ -108,6 +109,7 @@ class LensView(View):
 
     @property
     def size(self) -> tuple[float, float]:
+        """Width and height of the picture, in inches."""
         return 1.3 + 0.68 * len(self.strips[0]), 0.3 + (0.34 * (len(self.rows) + 2) + 0.1) * len(self.strips)
 
     def draw(self, figure: "Figure | SubFigure") -> None:

@@ -33,12 +33,13 @@ class Point(NamedTuple):
 
 
 class LossView(View):
-    """Losses as they come: `train(..., on_eval=view)` adds a point at each evaluation, also while a cell runs.
+    """Losses as they come, in nats: `train(..., on_eval=view)` adds a point at each evaluation (lesson 08_training).
 
-    `lines` are levels to compare with, by name, as `{"ln V": 7.5}`. `add` puts another run into the same picture. A
-    record that does not go beyond the last step begins a run of its own. `record["sample"]`, if there is one, is a text
-    that the model wrote; it is shown with its step. Traits both ways: `hover` (a step, or -1), `first` (the step the
-    picture begins with), `log_steps`, `hidden` (the runs that are switched off).
+    It does so also while a cell runs. `lines` are levels to compare with, by name, as `{"ln V": 7.5}`; `title` stands
+    above the picture. `add` puts another run into it. A record that does not go beyond the last step begins a run of
+    its own. `record["sample"]`, if there is one, is a text that the model wrote; it is shown with its step. Traits both
+    ways: `hover` (a step, or -1), `first` (the step the picture begins with), `log_steps`, `hidden` (the runs that are
+    switched off). A ValueError for a record without its steps, and for lines that are no numbers.
     """
 
     _name = "loss"
@@ -59,7 +60,7 @@ class LossView(View):
 
     @classmethod
     def from_csv(cls, *paths: str | Path, lines: Mapping[str, float] | None = None, title: str = "") -> "LossView":
-        """The curves that logs hold: each path is a run folder, or its `log.csv`."""
+        """The curves that logs hold: each path is a run folder, or its `log.csv`; ValueError for no path."""
         if not paths:
             raise ValueError("no path was given: name at least one run folder or log.csv")
         view = cls(lines, title=title)
@@ -85,7 +86,10 @@ class LossView(View):
             self._warn(self.names[-1], point)
 
     def add(self, name: str, records: Iterable[Mapping[str, Any]] = ()) -> None:
-        """A run of this name, in place of the one that had it; records to come go on with it if it is the newest."""
+        """A run of this name, in place of the one that had it; records to come go on with it if it is the newest.
+
+        ValueError for a name that is no text, and for records whose steps do not grow.
+        """
         if not isinstance(name, str) or not name:
             raise ValueError(f"name is {name!r}: give the run a name, a text, to tell it from the others")
         points = [to_point(record) for record in records]
@@ -142,6 +146,7 @@ class LossView(View):
 
     @property
     def size(self) -> tuple[float, float]:
+        """Width and height of the picture, in inches."""
         return (7.6, 4.5 if self._last_sample() else 3.6)
 
     def draw(self, figure: "Figure | SubFigure") -> None:

@@ -99,11 +99,11 @@ def n_best(
 ) -> list[Continuation]:
     """The `n` best continuations of a prompt that beams find, all different, best first (lesson 09_sampling).
 
-    They are ranked by log-probability over length to the power `length_power`: 1 is the mean of the tokens, 0 the
-    probability of the whole text, which favours short ones. `stop`, `min_new_tokens` and `forbid` are those of
-    `stream`. With `require` each text holds every one of these texts; for each token that they still miss `width`
-    beams (by default n, at least 4) are kept apart, so the work grows with their number. Fewer than `n` come back where
-    no more were found, and none at all is a `ValueError`. Nothing is drawn: the same call gives the same texts.
+    They are ranked by log-probability, in nats, over length to the power `length_power`: 1 is the mean of the tokens, 0
+    the probability of the whole text, which favours short ones. `stop`, `min_new_tokens` and `forbid` are those of
+    `stream`. With `require` each text holds every one of these texts; for each token that they still miss `width` beams
+    (by default n, at least 4) are kept apart, so the work grows with their number. Fewer than `n` come back where no
+    more were found, and none at all is a `ValueError`. Nothing is drawn: the same call gives the same texts.
     """
     width = max(n, 4) if width is None else width
     check_search(n, width, length_power)

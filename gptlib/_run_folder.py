@@ -133,7 +133,7 @@ def read_config(folder: Path) -> dict[str, Any]:
         raise FileNotFoundError(f"{folder} has no config.json: give the folder of a run, as train or save_run wrote it")
     try:
         described = json.loads(path.read_text(encoding="utf-8"))
-    except ValueError as error:  # no JSON, or no UTF-8
+    except (ValueError, RecursionError) as error:  # no JSON, or no UTF-8; or thousands of brackets in one another
         raise ValueError(f"{path} is damaged: copy the run again, or train it again") from error
     require_format(path, described.get("format") if isinstance(described, dict) else None)
     return described
@@ -174,9 +174,10 @@ def save_run(
     history: Sequence[Mapping[str, Any]] = (),
     **facts: Any,
 ) -> None:
-    """Write a model as a run folder, each file whole or not at all (lesson 08_training).
+    """Write a model and its `tokenizer` as a run folder, each file whole or not at all (lesson 08_training).
 
-    `config.json` keeps the two configurations, the last record of `history`, and what else you say in `facts`.
+    `config.json` keeps the model's configuration and `train_config`, the last record of `history`, and what else you
+    say in `facts`.
     """
     folder = Path(run_dir)
     write_tokenizer(folder, tokenizer)

@@ -78,7 +78,7 @@ class SamplerView(View):
     Each of the `bars` likeliest has two: what the model gives it, and what is left after `temperature`, `top_k` and
     `top_p`, from which `sample` draws with a generator of its own, begun with `seed`. `path` holds the ids taken. All
     of these, `prompt` and `hover`, the place of a bar or -1, can be set and follow the page. Of a text longer than the
-    context the model sees the end, as in `generate`.
+    context the model sees the end, as in `generate`. Settings that mean nothing are a ValueError.
     """
 
     _name: ClassVar[str] = "sampler"
@@ -144,7 +144,7 @@ class SamplerView(View):
         return perplexity(-sum(self._log_p) / max(1, len(self._log_p)))
 
     def take(self, token_id: int) -> None:
-        """Go on with this token, also with one that the filters cut away."""
+        """Go on with this token, `token_id`, also with one that the filters cut away."""
         self.path = [*self.path, index(token_id)]
 
     def sample(self) -> int:
@@ -319,7 +319,7 @@ class SamplerView(View):
 
     @property
     def size(self) -> tuple[float, float]:
-        """Inches of the picture."""
+        """Width and height of the picture, in inches."""
         lines = self._lay_out()[-1:]
         rows = len(self.shown["bars"]) or 1
         return 7.0, 0.85 + (2 * LINE + LINE * lines[0][1] if lines else 0) + BAR * rows
@@ -328,7 +328,7 @@ class SamplerView(View):
         return lay_out([self.tokenizer.decode_bytes([i]) for i in self.path], 6.8)
 
     def draw(self, figure: "Figure | SubFigure") -> None:
-        """Draw the bars of both kinds, below the end of the prompt and the tokens taken."""
+        """Draw the bars of both kinds into `figure`, below the end of the prompt and the tokens taken."""
         axes = paper(figure, *self.size)
         prompt = self.prompt if len(self.prompt) <= 88 else "…" + self.prompt[-87:]
         given = drawn(prompt.encode()).replace("␣", " ")

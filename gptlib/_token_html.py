@@ -125,10 +125,10 @@ def tokens_html(
     allowed_special: Allowed = "none",
     limit: int = 1000,
 ) -> Html:
-    """The tokens of a text, or of some ids, as coloured boxes; id and bytes under the mouse.
+    """The tokens of a text, or of some ids, as coloured boxes; id and bytes under the mouse (lesson 10_attention_maps).
 
     `show_ids` writes the ids below. Special tokens are dark. At most `limit` boxes, then a sentence that counts the
-    rest. The HTML is complete without a script or a style sheet.
+    rest. The HTML is complete without a script or a style sheet. A ValueError for what is no text and no ids.
     """
     check_view(tokenizer, limit)
     ids = to_ids(tokenizer, text, allowed_special)
@@ -241,7 +241,7 @@ def draw_chunks(
 def merges_html(
     tokenizer: Tokenizer, text: str, *, play: bool = False, allowed_special: Allowed = "none", limit: int = 2000
 ) -> Html:
-    """How each chunk of a text becomes tokens, from bytes on, one row per merge.
+    """How each chunk of a text becomes tokens, from bytes on, one row per merge (lesson 10_attention_maps).
 
     Of the pairs in a row the one learned first is joined; what a merge has made is orange. With `play` the rows are
     folded, and a click shows the next. Whole chunks are shown as long as there are at most `limit` boxes; then a

@@ -165,7 +165,7 @@ class TokenView(View):
     Of a `BPETokenizer` a slider plays the merges that were learned: at `step` 0 every byte is a token, and the last is
     what `encode` gives; between them stand the tokens of a tokenizer that stopped learning early. Chunks are shown as
     long as they have at most `limit` bytes together; then a sentence counts the rest. `text`, `step` and `hover`, the
-    place of a token or -1, can be set and follow the page.
+    place of a token or -1, can be set and follow the page. What cannot be shown is a ValueError.
     """
 
     _name: ClassVar[str] = "token"
@@ -255,7 +255,7 @@ class TokenView(View):
 
     @property
     def size(self) -> tuple[float, float]:
-        """Inches of the picture."""
+        """Width and height of the picture, in inches."""
         lines = self._lay_out()[-1:]
         return 7.0, 0.2 + LINE * (1 + lines[0][1] if lines else 1) + 0.2 * len(self._captions())
 
@@ -277,7 +277,7 @@ class TokenView(View):
         ]
 
     def draw(self, figure: "Figure | SubFigure") -> None:
-        """Draw the tokens of this step as boxes, orange what the last merge made."""
+        """Draw the tokens of this step as boxes into `figure`, orange what the last merge made."""
         width, height = self.size
         axes, boxes, now = paper(figure, width, height), self._lay_out(), self._now()
         special = set(self.tokenizer.special_tokens.values())

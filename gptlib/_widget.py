@@ -47,7 +47,7 @@ class Picture:
     size: tuple[float, float] = (7.0, 4.0)  # of the picture, in inches
 
     def draw(self, figure: "Figure | SubFigure") -> None:
-        """Draw what the widget shows now; a subclass must say how."""
+        """Draw what the widget shows now into a `figure` of matplotlib; a subclass must say how."""
         raise NotImplementedError
 
     def views(self) -> list["View"]:
@@ -119,7 +119,7 @@ class View(Picture, anywidget.AnyWidget):
         return [self]
 
     def range_of(self, name: str) -> Any:
-        """What values a trait may have: two views go together in it where this is the same and not None."""
+        """What values the trait `name` may have: two views go together in it where this is the same and not None."""
         return None
 
     def page_state(self) -> dict[str, Any]:
@@ -169,7 +169,8 @@ class Beside(Picture, ipywidgets.HBox):
 def side_by_side(*views: View, link: Iterable[str] | None = None) -> Beside:
     """Widgets beside one another; the traits in `link` move together where both may have the same values.
 
-    By default these are layer, head, mode and hover, as far as the widgets have them.
+    By default these are layer, head, mode and hover, as far as the widgets have them (lesson 10_attention_maps). A
+    ValueError for fewer than two widgets, and for a name that is no trait of any.
     """
     if len(views) < 2 or not all(isinstance(view, View) for view in views):
         given = ", ".join(type(view).__name__ for view in views) or "nothing"

@@ -33,7 +33,7 @@ def attention_weights(
 ) -> Float[Tensor, "... T S"]:
     """How much each query takes from each position; a row adds up to 1 (Vaswani et al. 2017, §3.2.1).
 
-    Lesson 05_attention. `mask` is true where a query may look. A row without a single true entry becomes all zeros.
+    `mask` is true where a query may look. A row without a single true entry becomes all zeros (lesson 05_attention).
     """
     scores = q @ k.mT / math.sqrt(q.size(-1))  # (..., T, S)
     if mask is None:
@@ -92,9 +92,11 @@ class Cache(Protocol):
 class MultiHeadAttention(nn.Module):
     """Several heads look at once, each with its own queries, keys and values (Vaswani et al. 2017, §3.2.2).
 
-    Lesson 05_attention. The rows of `qkv.weight` hold the maps to queries, keys and values in this order; `out` mixes
-    what the heads found. In training mode `dropout` is applied to the weights and to the output. If `seen` is a dict,
-    a forward pass leaves q, k, v and weights in it, (B, H, T, D), (B, H, S, D) twice and (B, H, T, S).
+    The rows of `qkv.weight` hold the maps to queries, keys and values in this order; `out` mixes what the heads found
+    (lesson 05_attention). In training mode `dropout` is applied to the weights and to the output. A `cache` puts the
+    keys and values of the past before the new ones. If `seen` is a dict, a forward pass leaves q, k, v and weights in
+    it, (B, H, T, D), (B, H, S, D) twice and (B, H, T, S). A ValueError names an `n_embd` that `n_head` does not divide,
+    a `dropout` outside [0, 1), and a text that is not (B, T, n_embd).
     """
 
     def __init__(self, n_embd: int, n_head: int, dropout: float = 0.0, bias: bool = True) -> None:
@@ -137,7 +139,7 @@ class MultiHeadAttention(nn.Module):
     def project(
         self, x: Float[Tensor, "B T C"], context: Float[Tensor, "B P C"] | None = None
     ) -> tuple[Float[Tensor, "B H T D"], Float[Tensor, "B H P D"], Float[Tensor, "B H P D"]]:
-        """Queries of `x`, keys and values of `context` (of `x` if there is none), by heads."""
+        """Queries of `x`, keys and values of `context` (or of `x`), by heads; ValueError for another width."""
         C = self.out.in_features
         for name, t in (("x", x), ("context", context)):
             if t is not None and (t.dim() != 3 or t.size(-1) != C):

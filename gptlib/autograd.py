@@ -18,7 +18,10 @@ Array = Float[np.ndarray, "..."] | np.floating  # without dimensions numpy gives
 
 
 def unbroadcast(gradient: Array, shape: tuple[int, ...]) -> Array:
-    """Sum the gradient of an array that was stretched back to the `shape` it had: each copy adds its part (4.4)."""
+    """The gradient of an array that was stretched, summed back to the `shape` it had (lesson 04_backprop, 4.4).
+
+    Each copy adds its part.
+    """
     if gradient.shape == shape:
         return gradient
     new = gradient.ndim - len(shape)
@@ -27,12 +30,12 @@ def unbroadcast(gradient: Array, shape: tuple[int, ...]) -> Array:
 
 # %% ../notebooks/04_backprop.ipynb #766fb037
 def as_tensor(x: Any) -> "Tensor":
-    """A number or array as a Tensor; a Tensor as it is."""
+    """A number or array `x` as a Tensor; a Tensor as it is (lesson 04_backprop)."""
     return x if isinstance(x, Tensor) else Tensor(x)
 
 
 def together(operation: np.ufunc, a: "Tensor", b: "Tensor") -> Array:
-    """What a numpy operation makes of two; a ValueError with both shapes if they do not fit."""
+    """What a numpy operation makes of `a` and `b` (lesson 04_backprop); ValueError with both shapes if they clash."""
     try:
         return operation(a.data, b.data)
     except ValueError:
@@ -41,20 +44,20 @@ def together(operation: np.ufunc, a: "Tensor", b: "Tensor") -> Array:
 
 
 def add(a: "Tensor", b: Any) -> "Tensor":
-    """a + b, stretched to one shape; both get g."""
+    """a + b, stretched to one shape; both get g (lesson 04_backprop)."""
     b = as_tensor(b)
     return Tensor(together(np.add, a, b), (a, b), lambda g: (unbroadcast(g, a.shape), unbroadcast(g, b.shape)))
 
 
 def multiply(a: "Tensor", b: Any) -> "Tensor":
-    """a * b, place by place; a gets g * b and b gets g * a."""
+    """a * b, place by place; a gets g * b and b gets g * a (lesson 04_backprop)."""
     b = as_tensor(b)
     x, y, z = a.data, b.data, together(np.multiply, a, b)
     return Tensor(z, (a, b), lambda g: (unbroadcast(g * y, x.shape), unbroadcast(g * x, y.shape)), (x, y))
 
 
 def power(a: "Tensor", p: float) -> "Tensor":
-    """a to a power p that is a number; a gets g * p * a^(p - 1)."""
+    """a to a power p; a gets g * p * a^(p - 1) (lesson 04_backprop). A ValueError for a `p` that is no number."""
     if not isinstance(p, int | float | np.number):
         raise ValueError(f"the exponent is a {type(p).__name__}; give a number, or write a ** b as (b * a.log()).exp()")
     x = a.data
@@ -62,25 +65,25 @@ def power(a: "Tensor", p: float) -> "Tensor":
 
 # %% ../notebooks/04_backprop.ipynb #76b2a44d
 def exp(a: "Tensor") -> "Tensor":
-    """e to each number; a gets g * e^a. Above 709 it is inf, with numpy's warning."""
+    """e to each number; a gets g * e^a (lesson 04_backprop). Above 709 it is inf, with numpy's warning."""
     y = np.exp(a.data)
     return Tensor(y, (a,), lambda g: (g * y,), (y,))
 
 
 def log(a: "Tensor") -> "Tensor":
-    """The natural logarithm; a gets g / a. Of 0 it is -inf and below nan, with numpy's warning."""
+    """The natural logarithm; a gets g / a (lesson 04_backprop). Of 0 it is -inf and below nan, with numpy's warning."""
     x = a.data
     return Tensor(np.log(x), (a,), lambda g: (g / x,), (x,))
 
 
 def tanh(a: "Tensor") -> "Tensor":
-    """A curve from -1 to 1; a gets g * (1 - tanh(a)^2)."""
+    """A curve from -1 to 1; a gets g * (1 - tanh(a)^2) (lesson 04_backprop)."""
     y = np.tanh(a.data)
     return Tensor(y, (a,), lambda g: (g * (1 - y * y),), (y,))
 
 
 def matmul(a: "Tensor", b: Any) -> "Tensor":
-    """The product of (..., N, K) and (..., K, M), or of vectors (K,); a gets g b^T and b gets a^T g."""
+    """The product of (..., N, K) and (..., K, M), or of vectors (K,); a gets g b^T, b a^T g (lesson 04_backprop)."""
     b = as_tensor(b)
     out = together(np.matmul, a, b)
     x, y = np.atleast_2d(a.data), b.data if b.data.ndim > 1 else b.data[:, None]  # (..., N, K), (..., K, M)
@@ -94,31 +97,40 @@ def matmul(a: "Tensor", b: Any) -> "Tensor":
 
 # %% ../notebooks/04_backprop.ipynb #895ddba6
 def add_up(a: "Tensor", axis: int | tuple[int, ...] | None = None, keepdims: bool = False) -> "Tensor":
-    """The sum along `axis`, or of everything; each term gets the g of its sum."""
+    """The sum of `a` along `axis`, or of everything; each term gets the g of its sum (lesson 04_backprop).
+
+    With `keepdims` the summed dimensions stay, with size 1.
+    """
     y = a.data.sum(axis, keepdims=True)
     return Tensor(y if keepdims else y.squeeze(axis), (a,), lambda g: (np.broadcast_to(g.reshape(y.shape), a.shape),))
 
 
 def largest(a: "Tensor", axis: int | tuple[int, ...] | None = None, keepdims: bool = False) -> "Tensor":
-    """The maximum along `axis`, or of everything; those that are equal to it share g evenly."""
+    """The maximum of `a` along `axis`, or of everything; those equal to it share g evenly (lesson 04_backprop).
+
+    With `keepdims` the dimensions that it went along stay, with size 1.
+    """
     y = a.data.max(axis, keepdims=True)
     share = (a.data == y) / (a.data == y).sum(axis, keepdims=True)
     return Tensor(y if keepdims else y.squeeze(axis), (a,), lambda g: (g.reshape(y.shape) * share,))
 
 
 def reshape(a: "Tensor", *shape: int | tuple[int, ...]) -> "Tensor":
-    """The same numbers in another shape; a gets g in the old one."""
+    """The same numbers in another shape; a gets g in the old one (lesson 04_backprop)."""
     return Tensor(a.data.reshape(*shape), (a,), lambda g: (g.reshape(a.shape),))
 
 
 def transpose(a: "Tensor", *axes: int) -> "Tensor":
-    """The dimensions in the order `axes`, or reversed; a gets g with that undone."""
+    """The dimensions in the order `axes`, or reversed; a gets g with that undone (lesson 04_backprop)."""
     back = np.argsort(np.arange(a.data.ndim)[list(axes)]) if axes else None
     return Tensor(a.data.transpose(axes or None), (a,), lambda g: (g.transpose(back),))
 
 
 def take(a: "Tensor", index: Any) -> "Tensor":
-    """a[index], as numpy indexes; g is added to zeros at the same places, twice where an index occurs twice."""
+    """The places `index` of a, as numpy indexes; a gets g there and 0 elsewhere (lesson 04_backprop).
+
+    Where a place occurs twice, both parts of g are added.
+    """
     x, numbered = a.data, np.arange(a.data.size).reshape(a.shape)
     places = numbered[index].ravel()  # they stay when somebody fills `index` again; * 1.0: nothing is counted as 0
     return Tensor(x[index], (a,), lambda g: (np.bincount(places, g.ravel(), x.size).reshape(x.shape) * 1.0,))
@@ -127,8 +139,9 @@ def take(a: "Tensor", index: Any) -> "Tensor":
 def backward(output: "Tensor", gradient: Array | None = None) -> None:
     """Add to the `grad` of all that `output` was made of the slope of `output` in it (Rumelhart et al. 1986).
 
-    Each is visited once, the deepest first. A ValueError for a `gradient` that has not the shape of `output`, or for
-    none if that is no single number, and for an array which a rule needs and which was changed in place.
+    Each is visited once, the deepest first (lesson 04_backprop). A ValueError for a `gradient` that has not the shape
+    of `output`, or for none if that is no single number, and for an array which a rule needs and which was changed in
+    place.
     """
     g = np.ones(output.shape) if gradient is None else np.array(gradient, np.float64)
     if g.shape != output.shape or (gradient is None and g.size != 1):
@@ -152,7 +165,7 @@ def backward(output: "Tensor", gradient: Array | None = None) -> None:
 class Tensor:
     """An array of float64 that remembers what it was made of, and gets a gradient in `grad` (lesson 04_backprop).
 
-    `Tensor(array)` copies the array. `rule` turns the gradient of this Tensor into those of its `parents`, and reads
+    `Tensor(data)` copies the array. `rule` turns g, the gradient of this Tensor, into those of its `parents`, and reads
     the arrays in `keeps` for that. A ValueError for what is no array of numbers.
     """
 
@@ -183,7 +196,7 @@ class Tensor:
 
 # %% ../notebooks/04_backprop.ipynb #751adc0d
 def softmax(x: Float[Tensor, "..."]) -> Float[Tensor, "..."]:
-    """Scores as probabilities along the last dimension; x gets p * (g - sum of g * p). Lesson 04_backprop, 4.9."""
+    """Scores as probabilities along the last dimension; x gets p * (g - sum of g * p) (lesson 04_backprop, 4.9)."""
     x = as_tensor(x)
     exponentials = np.exp(x.data - x.data.max(-1, keepdims=True))
     p = exponentials / exponentials.sum(-1, keepdims=True)
@@ -191,7 +204,10 @@ def softmax(x: Float[Tensor, "..."]) -> Float[Tensor, "..."]:
 
 
 def as_ids(ids: Any, V: int) -> Int[np.ndarray, "..."]:
-    """Ids as an array, from lists and PyTorch too. A ValueError for none, and for others than 0 to V - 1."""
+    """Ids as an array, from lists and PyTorch too (lesson 04_backprop).
+
+    A ValueError for no ids, and for others than 0 to V - 1.
+    """
     ids = np.asarray(ids)
     if ids.dtype.kind not in "iu" or ids.size == 0 or ids.min() < 0 or ids.max() >= V:
         found = f"from {ids.min()} to {ids.max()}" if ids.dtype.kind in "iuf" and ids.size else f"{ids!r:.60}"
@@ -200,7 +216,10 @@ def as_ids(ids: Any, V: int) -> Int[np.ndarray, "..."]:
 
 
 def cross_entropy(logits: Float[Tensor, "... V"], targets: Int[np.ndarray, "..."]) -> Float[Tensor, ""]:
-    """The mean of minus log p of N ids, in nats; the logits get (p - 1 at the target) / N. ValueError for wrong ids."""
+    """The mean of minus log p of N ids, in nats; the logits get (p - 1 at the target) / N (lesson 04_backprop).
+
+    A ValueError for ids that are none, or not one for each place.
+    """
     *places, V = logits.shape
     targets = as_ids(targets, V)
     if list(targets.shape) != places:
@@ -215,7 +234,10 @@ def cross_entropy(logits: Float[Tensor, "... V"], targets: Int[np.ndarray, "..."
 def layer_norm(
     x: Float[Tensor, "... C"], weight: Float[Tensor, " C"], bias: Float[Tensor, " C"], eps: float = 1e-5
 ) -> Float[Tensor, "... C"]:
-    """y * weight + bias, y = (x - mean) / sigma (Ba et al. 2016); x gets (g - mean of g - y * mean of g*y) / sigma."""
+    """The mean taken off, divided by sigma: y = (x - mean) / sigma, and y * weight + bias (Ba et al. 2016, section 3).
+
+    x gets (g - mean of g - y * mean of g * y) / sigma, where g is that of y (lesson 04_backprop).
+    """
     centred = x.data - x.data.mean(-1, keepdims=True)  # (..., C)
     sigma = np.sqrt((centred * centred).mean(-1, keepdims=True) + eps)  # (..., 1)
     y = centred / sigma
@@ -227,7 +249,10 @@ def layer_norm(
 
 
 def gelu(x: Float[Tensor, "..."]) -> Float[Tensor, "..."]:
-    """x * (1 + tanh(sqrt(2 / pi) * (x + 0.044715 x^3))) / 2, GPT-2's form (Hendrycks and Gimpel 2016, section 2)."""
+    """x * (1 + tanh(sqrt(2 / pi) * (x + 0.044715 x^3))) / 2, as in GPT-2 (lesson 04_backprop).
+
+    The approximation of Hendrycks and Gimpel 2016, section 2.
+    """
     return x * (tanh(math.sqrt(2 / math.pi) * (x + 0.044715 * (x * x * x))) + 1) * 0.5
 
 # %% ../notebooks/04_backprop.ipynb #d3c4c8d2
@@ -236,7 +261,8 @@ def attention(
 ) -> Float[Tensor, "... T E"]:
     """Causal attention, softmax(q k^T / sqrt(D)) v with the future hidden (Vaswani et al. 2017, eq. 1).
 
-    v gets P^T g; with dP = g v^T and dS = P * (dP - sum of dP * P), q gets dS k / sqrt(D) and k gets dS^T q / sqrt(D).
+    v gets P^T g; with dP = g v^T and dS = P * (dP - sum of dP * P), q gets dS k / sqrt(D) and k gets dS^T q / sqrt(D)
+    (lesson 04_backprop). A ValueError for shapes that do not fit.
     """
     if q.data.ndim < 2 or q.shape[-2:] != k.shape[-2:] or q.shape[-2:-1] != v.shape[-2:-1]:
         raise ValueError(f"attention cannot take shapes {q.shape}, {k.shape}, {v.shape}; give (T, D), (T, D), (T, E)")
@@ -287,13 +313,16 @@ class TinyGPT:
         return logits if targets is None else cross_entropy(logits, targets)
 
     def attend(self, x: Float[Tensor, "B T C"], name: str) -> Float[Tensor, "B T C"]:
+        """What the attention `name` adds: its heads look, side by side, and are mixed."""
         B, T, C = x.shape
         heads = self.linear(x, f"{name}.qkv").reshape(B, T, 3, self.n_head, C // self.n_head)
         mixed = attention(*heads.transpose(2, 0, 3, 1, 4))  # (B, H, T, D)
         return self.linear(mixed.transpose(0, 2, 1, 3).reshape(B, T, C), f"{name}.out")
 
     def linear(self, x: Float[Tensor, "B T _"], name: str) -> Float[Tensor, "B T _"]:
+        """The linear map `name`: each token times the weight, plus the bias."""
         return x @ self.weights[f"{name}.weight"].T + self.weights[f"{name}.bias"]
 
     def norm(self, x: Float[Tensor, "B T C"], name: str) -> Float[Tensor, "B T C"]:
+        """`layer_norm` with the weight and the bias of the norm `name`."""
         return layer_norm(x, self.weights[f"{name}.weight"], self.weights[f"{name}.bias"], self.eps)

@@ -36,8 +36,8 @@ def layer_norm(
 class LayerNorm(nn.Module):
     """`layer_norm` with a learned weight and, unless `bias` is false, a learned bias per channel (lesson 06_blocks).
 
-    It calls PyTorch's fused kernel, which the lesson proves equal to `layer_norm` and which is faster. An input whose
-    last dimension is not `n_embd` is a ValueError.
+    It calls PyTorch's fused kernel, which the lesson proves equal to `layer_norm` (Ba, Kiros and Hinton 2016, section
+    3) and which is faster. An input whose last dimension is not `n_embd` is a ValueError.
     """
 
     def __init__(self, n_embd: int, bias: bool = True, eps: float = 1e-5) -> None:
@@ -62,8 +62,8 @@ def _check_choice(name: str, value: str, choices: tuple[str, ...]) -> None:
 def gelu(x: Float[Tensor, "..."], approximate: Literal["erf", "tanh"] = "erf") -> Float[Tensor, "..."]:
     """Each number times the probability that a standard normal draw lies below it.
 
-    The formula from scratch (Hendrycks and Gimpel 2016, section 2; lesson 06_blocks). "erf" is exact; "tanh" is the
-    paper's approximation, the one GPT-2 was trained with. Another name is a ValueError.
+    The formula from scratch (Hendrycks and Gimpel 2016, section 2; lesson 06_blocks). As `approximate`, "erf" is exact;
+    "tanh" is the paper's approximation, the one GPT-2 was trained with. Another name is a ValueError.
     """
     _check_choice("approximate", approximate, ("erf", "tanh"))
     if approximate == "erf":

@@ -45,7 +45,7 @@ def documents(text: str) -> list[str]:
 
 # %% ../notebooks/02_data.ipynb #e50091aa
 def split_text(text: str, val_fraction: float = 0.1) -> tuple[str, str]:
-    """The first part of a text for training and the last for validation (lesson 02_data).
+    """The first part of a text for training and the last, `val_fraction` of it, for validation (lesson 02_data).
 
     A text of several documents is cut between two of them, and both parts end with a mark, as each document did.
     Raises `ValueError` if the fraction is not between 0 and 1, or if one of the parts would be empty.
@@ -124,9 +124,10 @@ def draw_starts(
     generator: torch.Generator | None = None,
     deal: int | None = None,
 ) -> Int[np.ndarray, " B"]:
-    """Where the windows of a batch begin: anywhere, or at one of `starts`, but never too near the end.
+    """Where the windows of a batch begin: anywhere, or at one of `starts`, but never too near the end (lesson 02_data).
 
-    With `deal`, the batch of that number is dealt from shuffled decks of `starts`, one deck after the other.
+    With `deal`, the batch of that number is dealt from shuffled decks of `starts`, one deck after the other. Raises
+    `ValueError` if not even one window fits into `n_tokens`.
     """
     check_sizes(batch_size, block_size)
     last = n_tokens - block_size - 1  # the largest start: x needs T tokens, and y one more
@@ -152,12 +153,12 @@ def draw_starts(
 
 @lru_cache(maxsize=2)
 def deck(size: int, number: int, seed: int) -> Int[np.ndarray, " D"]:
-    """The numbers below `size` in a shuffled order; every `number` of a deck has one of its own."""
+    """The numbers below `size` in a shuffled order, another for each `number` and each `seed` (lesson 02_data)."""
     return np.random.default_rng([seed % 2**63, number]).permutation(size)
 
 
 def check_sizes(batch_size: int, block_size: int) -> None:
-    """Raise `ValueError` unless both sizes are at least 1."""
+    """Raise `ValueError` unless both sizes are at least 1 (lesson 02_data)."""
     if min(batch_size, block_size) < 1:
         raise ValueError(f"batch_size is {batch_size} and block_size {block_size}: both must be at least 1")
 
@@ -174,9 +175,9 @@ def get_batch(
 ) -> tuple[Int[Tensor, "B T"], Int[Tensor, "B T"]]:
     """Random windows `x` and, for every place in them, the token that comes next, `y` (lesson 02_data).
 
-    Windows begin anywhere, each of the `N - T` places equally likely, or at one of `starts`, of which those too near
-    the end are left out. With `deal`, the number of the batch, each of the `starts` comes once before any comes again.
-    Raises `ValueError` if not even one window fits.
+    `batch_size` windows of `block_size` tokens begin anywhere, each of the `N - T` places equally likely, or at one of
+    `starts`, of which those too near the end are left out. With `deal`, the number of the batch, each of the `starts`
+    comes once before any comes again. Raises `ValueError` if not even one window fits.
     """
     chosen = draw_starts(len(tokens), batch_size, block_size, starts, generator, deal)  # (B,)
     windows = torch.from_numpy(tokens[chosen[:, None] + np.arange(block_size + 1)].astype(np.int64))  # (B, T + 1)

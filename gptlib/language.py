@@ -50,7 +50,7 @@ def perplexity(loss: float) -> float:
 
 
 def bits_per_byte(loss: float, n_tokens: int, n_bytes: int) -> float:
-    """The loss in a unit that does not depend on the tokenizer (lesson 03_language_models).
+    """The loss in bits for each byte of text, which does not depend on the tokenizer (lesson 03_language_models).
 
     `loss` is the mean in nats over `n_tokens` tokens, which together spell a text of `n_bytes` bytes in UTF-8.
     Raises `ValueError` if there is no text.
@@ -61,7 +61,10 @@ def bits_per_byte(loss: float, n_tokens: int, n_bytes: int) -> float:
 
 # %% ../notebooks/03_language_models.ipynb #f996644b
 class Runs(NamedTuple):
-    """How often each token followed each context of one length. Contexts are numbered; all arrays are sorted by key."""
+    """How often each token followed each context of one length (lesson 03_language_models).
+
+    Contexts are numbered; all arrays are sorted by key.
+    """
 
     contexts: Int[np.ndarray, " C"]  # keys: number of the context without its oldest token * V + that token
     pairs: Int[np.ndarray, " P"]  # keys: number of the context * V + the token that followed
@@ -71,13 +74,16 @@ class Runs(NamedTuple):
 
 
 def find(keys: Int[np.ndarray, " K"], wanted: Int[np.ndarray, "..."]) -> Int[np.ndarray, "..."]:
-    """The place of each wanted key in the sorted `keys`, or -1."""
+    """The place of each wanted key in the sorted `keys`, or -1 (lesson 03_language_models)."""
     places = np.searchsorted(keys, wanted).clip(max=len(keys) - 1)
     return np.where(keys[places] == wanted, places, -1)
 
 
 def count_runs(tokens: Int[np.ndarray, " N"], n: int, vocab_size: int) -> list[Runs]:
-    """Count what follows contexts of 0, 1, ... n - 1 tokens, as far as the text is long enough for any."""
+    """Count what follows contexts of 0, 1, ... `n` - 1 tokens (lesson 03_language_models).
+
+    A text too short for the longest has fewer of them.
+    """
     numbers = np.zeros(len(tokens), dtype=np.int64)  # which context stands before each token; the empty one is number 0
     orders = []
     for k in range(min(n, len(tokens))):
@@ -91,7 +97,7 @@ def count_runs(tokens: Int[np.ndarray, " N"], n: int, vocab_size: int) -> list[R
     return orders
 
 # %% ../notebooks/03_language_models.ipynb #691fb191
-Tokens = Integer[np.ndarray, " N"] | Int[Tensor, " N"] | Sequence[int]
+Tokens = Integer[np.ndarray, " N"] | Int[Tensor, " N"] | Sequence[int]  # the ids of a text, in any form
 
 
 class NGramModel:
@@ -99,7 +105,8 @@ class NGramModel:
 
     `smoothing` is taken off every count, and what that frees goes to the model that looks back one token less, down to
     all tokens alike (interpolated absolute discounting: Ney, Essen and Kneser 1994; Chen and Goodman 1999, section 2).
-    With `smoothing=0` it is counts and nothing else, and a token that never followed has probability 0.
+    With `smoothing=0` it is counts and nothing else, and a token that never followed has probability 0. Raises
+    `ValueError` for sizes below 1, a smoothing that is no share of a count, and an id that is not below `vocab_size`.
     """
 
     def __init__(self, n: int, vocab_size: int, smoothing: float = 0.75):
@@ -129,7 +136,10 @@ class NGramModel:
         return torch.from_numpy(p).float()
 
     def loss(self, tokens: Tokens) -> float:
-        """The mean nats per token over all tokens that have one before them; `inf` if one of them had probability 0."""
+        """The mean nats per token over all tokens that have one before them; `inf` if one of them had probability 0.
+
+        Fewer than two tokens are a `ValueError`.
+        """
         tokens, V = self._checked(tokens), self.vocab_size
         if len(tokens) < 2:
             raise ValueError(f"a text of {len(tokens)} tokens leaves nothing to predict: use a longer text")

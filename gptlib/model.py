@@ -126,7 +126,11 @@ def initialise(model: "GPT") -> None:
 
 # %% ../notebooks/07_model.ipynb #7fb27162
 def check_ids(idx: Tensor, past: int, block_size: int) -> None:
-    """A ValueError unless `idx` is (B, T), of a type that can index, not empty, and fits behind `past` positions."""
+    """A ValueError for ids that a GPT cannot read (lesson 07_model).
+
+    It can read `idx` of shape (B, T), of a type that can index, not empty, that fits into `block_size` behind `past`
+    positions.
+    """
     if idx.dim() != 2 or idx.dtype not in (torch.int64, torch.int32):
         raise ValueError(f"ids have shape {tuple(idx.shape)} and {idx.dtype}; give (batch, positions) of torch.int64")
     if idx.size(1) == 0:
@@ -138,9 +142,10 @@ def check_ids(idx: Tensor, past: int, block_size: int) -> None:
 
 # %% ../notebooks/07_model.ipynb #d3413b31
 def tie(model: "GPT", *_: object) -> None:
-    """Let the head write with the vectors that the embedding reads with, if the configuration says so.
+    """Let the head write with the vectors that the embedding reads with, if `tied` says so (lesson 07_model).
 
-    Also after weights were loaded: `load_state_dict(..., assign=True)` would leave two copies that drift apart.
+    So Press and Wolf 2017. Also after weights were loaded: `load_state_dict(..., assign=True)` would leave two copies
+    that drift apart.
     """
     if model.config.tied:
         model.head.weight = model.token_embedding.weight
@@ -205,7 +210,10 @@ class KVCache:
         return self.layers[0].lengths
 
     def trim(self, lengths: Int[Tensor, " B"]) -> None:
-        """Of text b forget all but the first `lengths[b]` positions: what stood behind them only filled the row up."""
+        """Of text b forget all but the first `lengths[b]` positions: what stood behind them only filled the row up.
+
+        Lengths below 1, or beyond what was read, are a ValueError.
+        """
         if lengths.min() < 1 or lengths.max() > self.length:
             raise ValueError(f"lengths are {lengths.tolist()}; give numbers from 1 to the {self.length} positions read")
         for layer in self.layers:
@@ -288,7 +296,7 @@ def count_parameters(model: nn.Module) -> int:
 
 # %% ../notebooks/07_model.ipynb #bf2f9ba4
 def flops_per_token(config: GPTConfig, T: int | None = None) -> int:
-    """Operations of one training step for each token of texts of length `T`, or of the context (lesson 07_model).
+    """The operations of one training step for each token of texts of length `T`, or of the context (lesson 07_model).
 
     Six for each weight in a matrix product, two of them forward, four backward (Kaplan et al. 2020, section 2.1), and
     12 L C T for queries with keys and weights with values, masked ones included (Chowdhery et al. 2022, appendix B).

@@ -171,7 +171,7 @@ def open_source(source: Any) -> tuple[dict[str, Any], dict[str, Any]]:
 
 # %% ../notebooks/11_pretrained.ipynb #3a8c9068
 def same_numbers(a: Tensor, b: Tensor) -> bool:
-    """Whether `a` and `b` hold the same, when `a` has the type of `b`; NaN is NaN (lesson 11_pretrained)."""
+    """Whether `a` and `b`, of one shape, hold the same when `a` has b's type; NaN is NaN (lesson 11_pretrained)."""
     return torch.allclose(a.to(b.dtype), b, rtol=0, atol=0, equal_nan=True)
 
 

@@ -44,7 +44,8 @@ def filter_logits(
 
     First the division by `temperature`; then `top_k` keeps the likeliest k (Fan et al. 2018, section 5.1), all if there
     are fewer; then `top_p` keeps of these the fewest whose probabilities, of what `top_k` kept, reach p (Holtzman et
-    al. 2020, section 3.1). Among equals the smaller id counts as likelier, and it alone is left at temperature 0.
+    al. 2020, section 3.1). Among equals the smaller id counts as likelier, and it alone is left at temperature 0. A
+    ValueError for a temperature below 0, a `top_k` below 1, a `top_p` outside (0, 1], and logits that are no floats.
     """
     check_sampling(temperature, top_k, top_p)
     if not logits.is_floating_point():
@@ -85,7 +86,10 @@ def choose(
     top_p: float | None = None,
     generator: torch.Generator | None = None,
 ) -> Int[Tensor, " B"]:
-    """One token per row from what `filter_logits` keeps; at temperature 0 no random number is used up (09_sampling)."""
+    """One token per row from what `filter_logits` keeps (lesson 09_sampling).
+
+    At temperature 0 no random number is used up.
+    """
     if temperature == 0:
         return logits.argmax(dim=-1)  # (B,)
     return draw(filter_logits(logits, temperature, top_k, top_p), generator)  # (B,)
@@ -104,8 +108,8 @@ def sample_tokens(
 ) -> Iterator[Int[Tensor, " B"]]:
     """The tokens that go on from `idx`, one of each row at a time, without end (lesson 09_sampling).
 
-    `adjust(logits, idx)` may change the logits before the choice; where it leaves a row nothing, there is an end.
-    Dropout is off while the model computes, and between two tokens the model is in the mode it was in.
+    `adjust(logits, idx)` may change the logits (B, V) before the choice; where it leaves a row nothing, there is an
+    end. Dropout is off while the model computes, and between two tokens the model is in the mode it was in.
     """
     idx = idx.to(next(model.parameters()).device)
     cache = KVCache(model.config) if use_cache else None
@@ -196,6 +200,7 @@ def generate_each(
     """`generate` for prompts of different lengths: each text ends with its own first `stop` (lesson 09_sampling).
 
     A text that has ended leaves the batch; one that outgrew the context leaves the cache, and its window is read again.
+    ValueError for ids, settings and numbers that mean nothing.
     """
     stops = [stop] if isinstance(stop, int) else list(stop or ())
     check_sampling(temperature, top_k, top_p)
@@ -257,7 +262,10 @@ def prompt_ids(model: GPT, tokenizer: Tokenizer, prompt: str) -> Int[Tensor, "1 
 
 # %% ../notebooks/09_sampling.ipynb #1e7a81be
 def penalise(logits: Float[Tensor, "B V"], idx: Int[Tensor, "B T"], penalty: float) -> Float[Tensor, "B V"]:
-    """The tokens of `idx` made less likely, each once (Keskar et al. 2019, section 4.1; lesson 09_sampling)."""
+    """The tokens of `idx` made less likely, each once, by `penalty` (Keskar et al. 2019; lesson 09_sampling).
+
+    Section 4.1: a positive logit is divided by it, a negative one multiplied.
+    """
     seen = logits.gather(1, idx)  # (B, T)
     return logits.scatter(1, idx, torch.where(seen > 0, seen / penalty, seen * penalty))
 
@@ -265,7 +273,10 @@ def penalise(logits: Float[Tensor, "B V"], idx: Int[Tensor, "B T"], penalty: flo
 def keep_to(
     tokenizer: Tokenizer, start: int, min_new_tokens: int, repetition_penalty: float, forbidden: Collection[str]
 ) -> Callable[[Tensor, Tensor], Tensor]:
-    """Conditions as a function of logits (B, V) and ids (B, T), the new ones from `start` on (lesson 09_sampling)."""
+    """Conditions as a function of logits (B, V) and ids (B, T), the new ones from `start` on (lesson 09_sampling).
+
+    `min_new_tokens`, `repetition_penalty` and the `forbidden` texts are those of `stream`.
+    """
     ends, completing = start_ids(tokenizer), tokens_completing(tokenizer, forbidden)
 
     def adjust(logits: Tensor, idx: Tensor) -> Tensor:
@@ -313,12 +324,15 @@ def stream(
 
 
 def complete(model: GPT, tokenizer: Tokenizer, prompt: str, max_new_tokens: int = 200, **settings: Any) -> str:
-    """The prompt and its continuation, all pieces of `stream`, which says what settings there are (09_sampling)."""
+    """The prompt and its continuation, all pieces of `stream` joined (lesson 09_sampling).
+
+    `settings` are those of `stream`, and a wrong one is a ValueError.
+    """
     return prompt + "".join(stream(model, tokenizer, prompt, max_new_tokens, **settings))
 
 # %% ../notebooks/09_sampling.ipynb #45111326
 def surprise(model: GPT, tokenizer: Tokenizer, text: str) -> Float[Tensor, " N"]:
-    """Bits of surprise at each token of `tokenizer.encode(text)`: minus log2 of its probability (lesson 09_sampling).
+    """Surprise at each token of `tokenizer.encode(text)`, in bits: minus log2 of its probability (lesson 09_sampling).
 
     Without an end mark in the tokenizer nothing stands before the first token, and it is left out. A text longer than
     the context is read in windows, each from its beginning. A text too short to score is a ValueError.

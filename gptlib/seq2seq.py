@@ -254,7 +254,7 @@ def batches_by_length(
 
 # %% ../notebooks/12_encoder_decoder.ipynb #4842187d
 def optimizers_for(model: nn.Module, lr: float, muon_lr: float, weight_decay: float) -> list[torch.optim.Optimizer]:
-    """AdamW with `lr`, and Muon with `muon_lr` for the matrices that are no embeddings (lesson 12_encoder_decoder)."""
+    """AdamW with `lr`, and Muon with `muon_lr` for matrices of `model` but embeddings (lesson 12_encoder_decoder)."""
     embeddings = {id(m.weight) for m in model.modules() if isinstance(m, nn.Embedding)}
     matrices = [p for p in model.parameters() if p.dim() == 2 and id(p) not in embeddings]
     inside = {id(p) for p in matrices}
@@ -275,7 +275,7 @@ def fit(
     warmup_steps: int = 20,
     on_step: Callable[[int], None] = lambda step: None,
 ) -> list[float]:
-    """Train `model` on one batch after the other and give back the losses in nats (lesson 12_encoder_decoder).
+    """Train `model` on `batches`, one after the other, and give back the losses in nats (lesson 12_encoder_decoder).
 
     The rates are the peaks of `TrainConfig` of lesson 08_training. `on_step(step)` is called behind each step, from 1
     on. A ValueError says at which step the loss was no number.
@@ -353,7 +353,7 @@ def smoothed_cross_entropy(
 # %% ../notebooks/12_encoder_decoder.ipynb #4b9b03c6
 @torch.no_grad()
 def alignment(model: EncoderDecoder, source: Sequence[int], target: Sequence[int]) -> Float[Tensor, "L H T S"]:
-    """How much each token of the target, and the end, took from each of the source (lesson 12_encoder_decoder)."""
+    """How much each token of the target and the end took from the source; or ValueError (lesson 12_encoder_decoder)."""
     checks.check_sources([source], 1)
     checks.check_lists([target])
     reads, _ = teacher_forcing([int(i) for i in target], model.config.start_id, model.config.end_id)

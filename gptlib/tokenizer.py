@@ -24,7 +24,7 @@ from . import _tokenizer
 from ._files import write_json
 
 # %% ../notebooks/01_tokenizer.ipynb #558f2f85
-GPT2_PATTERN = r"'(?:[sdmt]|ll|ve|re)| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+"
+GPT2_PATTERN = r"'(?:[sdmt]|ll|ve|re)| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+"  # cuts a text as GPT-2 does
 
 
 def split_chunks(text: str, pattern: str = GPT2_PATTERN) -> list[str]:
@@ -61,7 +61,7 @@ def mirrored(token: bytes) -> str:
 
 
 def pop_most_frequent(heap: list[Entry], pair_counts: Mapping[str, int]) -> str | None:
-    """Take the pair with the highest true count out of the heap; None if there is none left (lesson 01_tokenizer)."""
+    """Take the pair with the highest count, as in `pair_counts`, out of the heap, or None (lesson 01_tokenizer)."""
     while heap:
         count, left, right, pair = heappop(heap)
         if -count == pair_counts[pair]:
@@ -74,7 +74,8 @@ def pop_most_frequent(heap: list[Entry], pair_counts: Mapping[str, int]) -> str 
 def train_merges(chunk_counts: Mapping[bytes, int], n_merges: int) -> list[tuple[bytes, bytes]]:
     """Learn merges from distinct chunks (Sennrich, Haddow and Birch 2016, section 3.2; lesson 01_tokenizer).
 
-    Of the most frequent pairs the greatest pair of byte strings wins. The list is short if there are no pairs left.
+    `chunk_counts` says how often each was seen. Of the most frequent pairs the greatest pair of byte strings wins.
+    There are fewer than `n_merges` if no pair is left.
     """
     words, counts = [chunk.decode("latin-1") for chunk in chunk_counts], list(chunk_counts.values())
     tokens = [bytes([b]) for b in range(256)]
@@ -128,7 +129,7 @@ def as_replacements(merges: Iterable[tuple[bytes, bytes]]) -> list[tuple[str, st
 
 # %% ../notebooks/01_tokenizer.ipynb #6f1371a3
 def encode_word(word: str, ranks: Mapping[tuple[str, str], int], replacements: Sequence[tuple[str, str]]) -> str:
-    """A word with every merge done, lowest rank first (Sennrich et al. 2016, section 3.2; lesson 01_tokenizer)."""
+    """A word with all `replacements` made, lowest rank first (Sennrich et al. 2016, sec. 3.2; lesson 01_tokenizer)."""
     if 10 * len(word) > len(replacements):
         for pair, new in replacements:
             word = word.replace(pair, new)
@@ -145,14 +146,14 @@ def encode_word(word: str, ranks: Mapping[tuple[str, str], int], replacements: S
     return "".join(tokens)
 
 # %% ../notebooks/01_tokenizer.ipynb #929d1caf
-END_OF_TEXT = "<|endoftext|>"
-Allowed = Literal["none", "all"] | Collection[str]
-Specials = Sequence[str]
-Source = str | Path | Iterable[str]
+END_OF_TEXT = "<|endoftext|>"  # the special token behind every document
+Allowed = Literal["none", "all"] | Collection[str]  # the special tokens that `encode` may read in a text
+Specials = Sequence[str]  # in the order of their ids
+Source = str | Path | Iterable[str]  # a text, the path of a file, or several texts
 
 
 def split_specials(text: str, specials: Collection[str]) -> list[str]:
-    """Cut a text at special tokens, which then stand at the odd places; of two that fit the longer is taken."""
+    """A text cut at special tokens, which get the odd places; of two that fit the longer wins (lesson 01_tokenizer)."""
     if not specials:
         return [text]
     longest_first = sorted(specials, key=len, reverse=True)
@@ -162,8 +163,7 @@ def split_specials(text: str, specials: Collection[str]) -> list[str]:
 def safe_cut(text: str, specials: Collection[str], places: regex.Pattern[str]) -> int:
     """The last place to cut `text` so that nothing that may follow changes the ids before it (lesson 01_tokenizer).
 
-    `places` finds, from the end, where ordinary text may be cut. A special token that begins before `horizon` is
-    complete; one that begins later may still be arriving.
+    `places` finds, from the end, where ordinary text may be cut; behind a cut no special token is still arriving.
     """
     horizon = len(text) - max(map(len, specials), default=1) + 1
     start = end = 0
@@ -189,6 +189,7 @@ class Tokenizer:
 
     @property
     def vocab_size(self) -> int:
+        """How many ids there are, with those of special tokens."""
         return len(self.vocab)
 
     @property
@@ -204,12 +205,12 @@ class Tokenizer:
         return hashlib.sha256(json.dumps([type(self).__name__, self.to_fields()]).encode()).hexdigest()
 
     def pieces(self, text: str, allowed_special: Allowed = "none") -> list[str]:
-        """The text cut at its special tokens, which then stand at the odd places."""
+        """The text cut at its special tokens, which then stand at the odd places; ValueError for what is no text."""
         _tokenizer.check_text(text)
         return split_specials(text, _tokenizer.choose_specials(allowed_special, self.special_tokens))
 
     def encode(self, text: str, allowed_special: Allowed = "none") -> list[int]:
-        """The ids of a text; a special token inside it is ordinary text unless it is allowed."""
+        """The ids of a text; a special token in it is ordinary text unless `allowed_special` is "all" or holds it."""
         ids: list[int] = []
         for i, piece in enumerate(self.pieces(text, allowed_special)):
             ids += [self.special_tokens[piece]] if i % 2 else self.encode_ordinary(piece)
@@ -236,7 +237,7 @@ class Tokenizer:
         return self.decode_bytes(ids).decode("utf-8", errors="replace")
 
     def decode_bytes(self, ids: Iterable[SupportsIndex]) -> bytes:
-        """The bytes of some ids, which may end in the middle of a character; KeyError for an id without a token."""
+        """The bytes of some ids, also of half a character; KeyError for an unknown id, ValueError for what is none."""
         try:
             return b"".join(self.token_bytes[index(i)] for i in ids)
         except KeyError as error:
@@ -265,7 +266,7 @@ class Tokenizer:
 
 # %% ../notebooks/01_tokenizer.ipynb #08788087
 class CharTokenizer(Tokenizer):
-    """One token per character, in the order of the code points; special tokens come last (lesson 01_tokenizer)."""
+    """One token per character, by code point; special tokens last, ValueError for bad ones (lesson 01_tokenizer)."""
 
     places = regex.compile(r"(?rs).")  # anywhere
 
@@ -280,14 +281,14 @@ class CharTokenizer(Tokenizer):
 
     @classmethod
     def train(cls, source: Source, special_tokens: Specials = (END_OF_TEXT,)) -> "CharTokenizer":
-        """Collect the characters of a text, a file or several texts; special tokens are cut out first."""
+        """Collect the characters of a `source`: a text, the Path of a file or several texts, special tokens cut out."""
         characters: set[str] = set()
         for text in _tokenizer.read_texts(source):
             characters.update(*split_specials(text, special_tokens)[::2])
         return cls(characters, special_tokens)
 
     def encode_ordinary(self, text: str) -> list[int]:
-        """One id per character; ValueError for a character that the tokenizer never saw."""
+        """One id per character of a text; ValueError for one that the tokenizer never saw."""
         try:
             return [self.id_of[character] for character in text]
         except KeyError as error:
@@ -302,7 +303,7 @@ class CharTokenizer(Tokenizer):
 def learn_bpe(
     source: Source, vocab_size: int, special_tokens: Specials, pattern: str
 ) -> tuple[dict[int, bytes], list[tuple[bytes, bytes]]]:
-    """Vocabulary and merges of some texts, without the special tokens, which are cut out (lesson 01_tokenizer)."""
+    """Vocabulary and merges of a `source`, special tokens cut out; ValueError for bad sizes (lesson 01_tokenizer)."""
     _tokenizer.check_training(vocab_size, special_tokens, pattern)
     ordinary = (part for text in _tokenizer.read_texts(source) for part in split_specials(text, special_tokens)[::2])
     counts = _tokenizer.count_chunks(ordinary, pattern)
@@ -312,7 +313,7 @@ def learn_bpe(
 
 # %% ../notebooks/01_tokenizer.ipynb #d522b54a
 class Remembered(dict[str, list[int]]):
-    """Computes the value of a new key, keeps it, and forgets everything when it is full (lesson 01_tokenizer)."""
+    """Keeps what `compute` gives for a new key, and forgets all it has at `limit` keys (lesson 01_tokenizer)."""
 
     def __init__(self, compute: Callable[[str], list[int]], limit: int = 100_000):
         self.compute, self.limit = compute, limit
@@ -325,7 +326,10 @@ class Remembered(dict[str, list[int]]):
 
 # %% ../notebooks/01_tokenizer.ipynb #37be48f2
 class BPETokenizer(Tokenizer):
-    """Byte-pair encoding, on bytes (Sennrich et al. 2016; Radford et al. 2019, section 2.2; lesson 01_tokenizer)."""
+    """Byte-pair encoding, on bytes (Sennrich et al. 2016; Radford et al. 2019, section 2.2; lesson 01_tokenizer).
+
+    `vocab` has the bytes of each id, `merges` the pairs as they were learned. A ValueError if they do not fit together.
+    """
 
     def __init__(
         self,
@@ -352,7 +356,7 @@ class BPETokenizer(Tokenizer):
     def train(
         cls, source: Source, vocab_size: int, special_tokens: Specials = (END_OF_TEXT,), pattern: str = GPT2_PATTERN
     ) -> "BPETokenizer":
-        """Learn from a text, a file or several texts; fewer tokens if every chunk has become one before."""
+        """Learn from a `source` like CharTokenizer.train, `special_tokens` cut out; fewer ids if no pair is left."""
         return cls(*learn_bpe(source, vocab_size, special_tokens, pattern), special_tokens, pattern)
 
     @classmethod
@@ -380,7 +384,7 @@ class BPETokenizer(Tokenizer):
         return _tokenizer.bpe_fields(self.vocab, self.merges, self.special_tokens, self.pattern)
 
 # %% ../notebooks/01_tokenizer.ipynb #e1dba001
-FILE_FORMAT = "gptlib tokenizer 2"
+FILE_FORMAT = "gptlib tokenizer 2"  # what a saved file says that it is
 
 
 def load_tokenizer(path: str | Path) -> Tokenizer:

@@ -31,7 +31,7 @@ from .model import GPT
 
 # %% ../notebooks/08_training.ipynb #ef7723a0
 class AdamW(torch.optim.Optimizer):
-    """Adam with decoupled weight decay, torch's results and state (Loshchilov, Hutter 2019; lesson 08_training)."""
+    """Adam with decoupled decay of `params`, torch's results (Loshchilov and Hutter 2019; lesson 08_training)."""
 
     def __init__(
         self,
@@ -74,7 +74,7 @@ class AdamW(torch.optim.Optimizer):
 
 # %% ../notebooks/08_training.ipynb #0b99047c
 def decay_groups(params: Iterable[nn.Parameter], weight_decay: float) -> list[dict[str, Any]]:
-    """Two groups for an optimizer: matrices, which decay, and biases and norms, which do not (lesson 08_training)."""
+    """Two groups of `params` for an optimizer: matrices decay, biases and norms do not (lesson 08_training)."""
     params = list(params)
     return [
         {"params": [p for p in params if p.dim() >= 2], "weight_decay": weight_decay},
@@ -85,8 +85,8 @@ def decay_groups(params: Iterable[nn.Parameter], weight_decay: float) -> list[di
 def orthogonalize(matrices: Float[Tensor, "N R C"], steps: int = 5) -> Float[Tensor, "N R C"]:
     """Push the singular values of each matrix towards 1 and keep its directions (Jordan 2024; lesson 08_training).
 
-    Newton-Schulz rounds, at least 1: products only, no decomposition. The values end between about 0.7 and 1.2, near
-    enough for an update; those that were almost 0 stay small. All rounds are gathered in one small square matrix.
+    `steps` rounds of Newton-Schulz, at least 1: products only. The values end between about 0.7 and 1.2, near enough
+    for an update; those that were almost 0 stay small. All rounds are gathered in one small square matrix.
     """
     a, b, c = 3.4445, -4.7750, 2.0315
     tall = matrices.size(-2) > matrices.size(-1)
@@ -102,7 +102,7 @@ def orthogonalize(matrices: Float[Tensor, "N R C"], steps: int = 5) -> Float[Ten
 
 # %% ../notebooks/08_training.ipynb #9bce5557
 class Muon(torch.optim.Optimizer):
-    """Orthogonalised momentum for the matrices inside a network (Jordan 2024; lesson 08_training).
+    """Orthogonalised momentum for `params`, the matrices inside a network (Jordan 2024; lesson 08_training).
 
     Every direction of an update gets about the same length, however small the gradient in it. `ValueError` for vectors.
     """
@@ -155,7 +155,7 @@ def cosine_lr(
 
 # %% ../notebooks/08_training.ipynb #92256820
 def clip_grad_norm(params: Tensor | Iterable[Tensor], max_norm: float) -> Float[Tensor, ""]:
-    """Shorten all gradients together to a length of at most `max_norm`; give back what it was (lesson 08_training).
+    """Shorten all gradients of `params` together to `max_norm` at most; give back their length (lesson 08_training).
 
     As `torch.nn.utils.clip_grad_norm_` (Pascanu et al. 2013, algorithm 1). The length stays a tensor, so that a GPU
     need not be waited for.
@@ -184,7 +184,7 @@ def evaluating(model: nn.Module) -> Iterator[nn.Module]:
 def evaluate(
     model: GPT, tokens: Integer[np.ndarray, " N"], *, starts: np.ndarray | None = None, batch_size: int = 32
 ) -> float:
-    """Mean nats per token of a text, each token scored once; with `starts`, from there (lesson 08_training)."""
+    """Mean nats per token of a text, each scored once; of its documents, with `starts` (D,) (lesson 08_training)."""
     device = next(model.parameters()).device
     total, count = 0.0, 0
     with evaluating(model):
@@ -196,7 +196,7 @@ def evaluate(
 
 # %% ../notebooks/08_training.ipynb #67040b41
 def window_starts(tokens: Integer[np.ndarray, " N"], tokenizer: Any, block_size: int) -> np.ndarray | None:
-    """Where training windows begin: with a document, and every `block_size` tokens inside a longer one.
+    """Where training windows begin, (W,): with a document, and every `block_size` tokens inside a longer one.
 
     None, which means anywhere, for a text that is one document or a tokenizer without an end mark (lesson 08_training).
     """
@@ -240,7 +240,7 @@ class TrainConfig:
 
 
 def updates_to_do(config: TrainConfig, n_tokens: int, block_size: int, processes: int = 1) -> int:
-    """How many updates a run makes: `max_steps`, or what `epochs` over a text of `n_tokens` comes to, at least 1."""
+    """The updates of a run: `max_steps`, or what `epochs` of `n_tokens` for all processes make (lesson 08_training)."""
     tokens_per_update = config.batch_size * config.accumulation * processes * block_size
     return config.max_steps or max(1, round(config.epochs * n_tokens / tokens_per_update))
 
@@ -258,7 +258,7 @@ def make_optimizers(model: GPT, config: TrainConfig) -> list[torch.optim.Optimiz
 
 # %% ../notebooks/08_training.ipynb #a256250c
 class Trainer:
-    """One run, which `train` drives: model, optimizers, windows, and how far it is (lesson 08_training)."""
+    """One run, which `train` drives with its own arguments; `ValueError` if they do not fit (lesson 08_training)."""
 
     def __init__(
         self,
@@ -284,7 +284,7 @@ class Trainer:
         self.scaler = torch.amp.GradScaler(self.device.type, enabled=config.precision == "float16")
 
     def batches(self, windows: torch.Generator) -> list[tuple[Tensor, Tensor, float]]:
-        """The batches of one update, drawn for all processes, of which each keeps its own rows; and their weights."""
+        """Batches of one update, x and y (B, T) and a weight, drawn with `windows` for all; a process keeps its own."""
         c, T = self.config, self.model.config.block_size
         draw = partial(get_batch, self.train_tokens, c.batch_size * self.processes.count, T, starts=self.starts)
         numbers = range(self.progress.step * c.accumulation, (self.progress.step + 1) * c.accumulation)
@@ -292,7 +292,7 @@ class Trainer:
         return [(x.to(self.device), y.to(self.device), weight) for x, y, weight in drawn]
 
     def loss(self, model: nn.Module, x: Int[Tensor, "B T"], y: Int[Tensor, "B T"]) -> Float[Tensor, ""]:
-        """The loss of a batch, computed in the precision of the configuration."""
+        """The loss of a batch by `model`, in nats, computed in the precision of the configuration."""
         c = self.config
         with torch.autocast(self.device.type, getattr(torch, c.precision), enabled=c.precision != "float32"):
             return model(x, y)[1]
@@ -304,7 +304,7 @@ class Trainer:
 
 # %% ../notebooks/08_training.ipynb #c2bfd15a
 def update_once(run: Trainer) -> None:
-    """One update: the gradients of all batches, averaged and clipped, and a step of each optimizer."""
+    """Average and clip gradients, step the optimizers; `FloatingPointError` if the loss is NaN (lesson 08_training)."""
     began, p, processes = time.perf_counter(), run.progress, run.processes
     run.model.zero_grad()
     batches, value = run.batches(run.windows), torch.zeros((), device=run.device)
@@ -329,7 +329,7 @@ def update_once(run: Trainer) -> None:
 
 # %% ../notebooks/08_training.ipynb #f00d6d43
 def add_record(run: Trainer) -> dict[str, float]:
-    """Evaluate, and add a record to the history. At step 0 it has the loss of the first batches, and no rate."""
+    """Evaluate and add a record to the history; `FloatingPointError` if a loss is NaN (lesson 08_training)."""
     p, n_tokens, losses = run.progress, run.tokens_per_update, run.progress.losses
     if not losses:  # nothing was trained yet: the first batches, from a generator of their own
         batches = run.batches(torch.Generator().manual_seed(run.config.seed))
@@ -365,12 +365,12 @@ def train(
 ) -> list[dict[str, float]]:
     """Train a model in place and give back the history, one record per evaluation (lesson 08_training).
 
-    `on_eval` gets each record: `train_loss` is the mean since the last one, `val_loss` of all `val_tokens`, `lr`
-    AdamW's. With a `tokenizer`, windows begin where documents begin. With a `run_dir`, each evaluation saves the best
-    model, with `facts` in its `config.json`, and all that going on needs. Ctrl-C or SIGTERM saves and returns; the same
-    call with `resume=True` goes on as if nothing had been, on a CPU bit for bit; length, `eval_every`, device and
-    `compile` may change. Started by torchrun, the processes of a run share its work, each with its own `batch_size`;
-    the first one evaluates, reports and writes.
+    `on_eval` gets each record: `train_loss` is the mean since the last one, `val_loss` of all `val_tokens`, in nats,
+    `lr` AdamW's. With a `tokenizer`, windows begin where documents begin. With a `run_dir`, each evaluation saves the
+    best model, with `facts` in its `config.json`, and all that going on needs. Ctrl-C or SIGTERM saves and returns; the
+    same call with `resume=True` goes on as if nothing had been, on a CPU bit for bit; length, `eval_every`, device and
+    `compile` may change. `progress` shows a bar. Started by torchrun, the processes of a run share its work, each with
+    its own `batch_size`; the first one evaluates, reports and writes.
 
     The model ends in evaluation mode with its last weights, the global random state as it was. Raises `ValueError` for
     what does not fit, `FileNotFoundError` if there is nothing to go on from, `FloatingPointError` if the loss is no

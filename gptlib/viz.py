@@ -145,7 +145,7 @@ def logit_lens(model: GPT, text: str, tokenizer: Tokenizer, *, top: int = 5) -> 
 def prefix_difference(model: Callable[[Tensor], Tensor], idx: Int[Tensor, "B T"]) -> float:
     """How much an earlier logit moves, at most, when more tokens follow: 0 but for rounding.
 
-    Compares `model(idx[:, :t])` with the same positions of `model(idx)`, for every t below T (lesson
+    Compares `model(idx[:, :t])`, logits (B, t, V), with the same positions of `model(idx)`, for every t below T (lesson
     10_attention_maps). What a token leaks to an earlier one shows here, whatever the way. Fewer than two tokens are a
     ValueError.
     """
