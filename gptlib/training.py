@@ -258,7 +258,7 @@ def make_optimizers(model: GPT, config: TrainConfig) -> list[torch.optim.Optimiz
 
 # %% ../notebooks/08_training.ipynb #a256250c
 class Trainer:
-    """One run, which `train` drives with its own arguments; `ValueError` if they do not fit (lesson 08_training)."""
+    """A run that `train` drives, on `train_tokens` and `val_tokens`; ValueError if they clash (lesson 08_training)."""
 
     def __init__(
         self,
