@@ -9,7 +9,37 @@ Each module comes from the notebook of the same name. What is listed in `__all__
 """
 
 from importlib import import_module
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:  # for type checkers and editors: the names of `_HOME`, which they cannot follow
+    from gptlib._attention_view import AttentionView as AttentionView
+    from gptlib._loss_view import LossView as LossView
+    from gptlib._n_best import n_best as n_best
+    from gptlib._runs import load as load
+    from gptlib._sampler_view import SamplerView as SamplerView
+    from gptlib._token_html import merges_html as merges_html
+    from gptlib._token_html import tokens_html as tokens_html
+    from gptlib._token_view import TokenView as TokenView
+    from gptlib._widget import side_by_side as side_by_side
+    from gptlib.data import load_text as load_text
+    from gptlib.model import GPT as GPT
+    from gptlib.model import GPTConfig as GPTConfig
+    from gptlib.model import record as record
+    from gptlib.pretrained import from_hf as from_hf
+    from gptlib.pretrained import gpt2_tokenizer as gpt2_tokenizer
+    from gptlib.pretrained import load_pretrained as load_pretrained
+    from gptlib.pretrained import to_hf as to_hf
+    from gptlib.sampling import complete as complete
+    from gptlib.sampling import generate as generate
+    from gptlib.sampling import stream as stream
+    from gptlib.tokenizer import BPETokenizer as BPETokenizer
+    from gptlib.tokenizer import CharTokenizer as CharTokenizer
+    from gptlib.tokenizer import load_tokenizer as load_tokenizer
+    from gptlib.training import TrainConfig as TrainConfig
+    from gptlib.training import load_run as load_run
+    from gptlib.training import save_run as save_run
+    from gptlib.training import train as train
+    from gptlib.viz import logit_lens as logit_lens
 
 __version__ = "0.1.0"
 
@@ -46,6 +76,9 @@ _HOME = {
 
 __all__ = ["__version__", *_HOME]
 
+# Which extra brings a module that only some of these names need.
+_EXTRA = dict.fromkeys(("anywidget", "ipywidgets", "traitlets", "matplotlib", "PIL"), "gptlib[notebooks]")
+
 
 def __getattr__(name: str) -> Any:
     if name not in _HOME:
@@ -55,9 +88,9 @@ def __getattr__(name: str) -> Any:
     except ModuleNotFoundError as error:
         if error.name is None or error.name.startswith("gptlib"):
             raise
-        raise ModuleNotFoundError(
-            f"gptlib.{name} needs {error.name}, which is not installed: pip install {error.name}", name=error.name
-        ) from error
+        way_out = f"pip install '{_EXTRA.get(error.name, error.name)}'"
+        sentence = f"gptlib.{name} needs {error.name}, which is not installed: {way_out}"
+        raise ModuleNotFoundError(sentence, name=error.name) from error
     return getattr(module, name)
 
 

@@ -5,13 +5,12 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 import torch
-import traitlets
 from torch import Tensor, nn
 from torch.nn.functional import adaptive_max_pool2d, pad
 
 from gptlib._checks_sampling import check_same_tokens
 from gptlib._token_html import count, plain, to_ids
-from gptlib._widget import Refused, View, plain_text
+from gptlib._widget import Refused, View, plain_text, traitlets
 from gptlib.model import GPT, record
 from gptlib.tokenizer import Allowed, Tokenizer
 from gptlib.training import evaluating

@@ -7,10 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
-import traitlets
 
 from gptlib._token_html import check_view, plain
-from gptlib._widget import Refused, View, plain_text
+from gptlib._widget import Refused, View, plain_text, traitlets
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -9,9 +9,7 @@ from operator import index
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-import traitlets
-
-from gptlib._widget import View, plain_text
+from gptlib._widget import View, plain_text, traitlets
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

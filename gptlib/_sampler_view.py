@@ -10,13 +10,12 @@ from operator import eq, index
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import torch
-import traitlets
 from torch import Tensor
 
 from gptlib._checks_sampling import check_same_tokens, check_sampling
 from gptlib._token_html import INK, SIGN_INK, SPECIAL, check_view, count
 from gptlib._token_view import LINE, draw_boxes, drawn, lay_out, paper, shown_parts
-from gptlib._widget import Refused, View
+from gptlib._widget import Refused, View, traitlets
 from gptlib.language import perplexity
 from gptlib.model import GPT, KVCache
 from gptlib.sampling import choose, filter_logits, last_logits, prompt_ids, start_ids

@@ -8,8 +8,6 @@ from itertools import accumulate, groupby
 from numbers import Integral
 from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 
-import traitlets
-
 from gptlib._token_html import (
     COLORS,
     EDGE,
@@ -26,7 +24,7 @@ from gptlib._token_html import (
     signs,
     spans,
 )
-from gptlib._widget import Refused, View
+from gptlib._widget import Refused, View, traitlets
 from gptlib.tokenizer import Allowed, BPETokenizer, Tokenizer
 
 if TYPE_CHECKING:
