@@ -87,9 +87,7 @@ def count_runs(tokens: Int[np.ndarray, " N"], n: int, vocab_size: int) -> list[R
     numbers = np.zeros(len(tokens), dtype=np.int64)  # which context stands before each token; the empty one is number 0
     orders = []
     for k in range(min(n, len(tokens))):
-        keys = (
-            numbers[1:] * vocab_size + tokens[:-k] if k else numbers
-        )  # one token further back; the first one has none
+        keys = numbers[1:] * vocab_size + tokens[:-k] if k else numbers  # one token further back; the first has none
         contexts, numbers = np.unique(keys, return_inverse=True)
         pairs, counts = np.unique(numbers * vocab_size + tokens[k:], return_counts=True)
         owners = pairs // vocab_size
