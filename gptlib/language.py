@@ -78,7 +78,7 @@ def find(keys: Int[np.ndarray, " K"], wanted: Int[np.ndarray, "..."]) -> Int[np.
     places = np.searchsorted(keys, wanted).clip(max=len(keys) - 1)
     return np.where(keys[places] == wanted, places, -1)
 
-
+# %% ../notebooks/03_language_models.ipynb #77e36b58
 def count_runs(tokens: Int[np.ndarray, " N"], n: int, vocab_size: int) -> list[Runs]:
     """Count what follows contexts of 0, 1, ... `n` - 1 tokens (lesson 03_language_models).
 
