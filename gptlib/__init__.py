@@ -15,6 +15,8 @@ if TYPE_CHECKING:  # for type checkers and editors: the names of `_HOME`, which 
     from gptlib._attention_view import AttentionView as AttentionView
     from gptlib._loss_view import LossView as LossView
     from gptlib._n_best import n_best as n_best
+    from gptlib._run_folder import load_run as load_run
+    from gptlib._run_folder import save_run as save_run
     from gptlib._runs import load as load
     from gptlib._sampler_view import SamplerView as SamplerView
     from gptlib._token_html import merges_html as merges_html
@@ -36,8 +38,6 @@ if TYPE_CHECKING:  # for type checkers and editors: the names of `_HOME`, which 
     from gptlib.tokenizer import CharTokenizer as CharTokenizer
     from gptlib.tokenizer import load_tokenizer as load_tokenizer
     from gptlib.training import TrainConfig as TrainConfig
-    from gptlib.training import load_run as load_run
-    from gptlib.training import save_run as save_run
     from gptlib.training import train as train
     from gptlib.viz import logit_lens as logit_lens
 
@@ -54,8 +54,8 @@ _HOME = {
     "record": "model",
     "TrainConfig": "training",
     "train": "training",
-    "load_run": "training",
-    "save_run": "training",
+    "load_run": "_run_folder",
+    "save_run": "_run_folder",
     "generate": "sampling",
     "stream": "sampling",
     "complete": "sampling",
@@ -80,18 +80,22 @@ __all__ = ["__version__", *_HOME]
 _EXTRA = dict.fromkeys(("anywidget", "ipywidgets", "traitlets", "matplotlib", "PIL"), "gptlib[notebooks]")
 
 
-def __getattr__(name: str) -> Any:
-    if name not in _HOME:
-        raise AttributeError(f"gptlib has no {name!r}; it offers {', '.join(_HOME)}, and its modules by their names")
-    try:
-        module = import_module(f"gptlib.{_HOME[name]}")
-    except ModuleNotFoundError as error:
-        if error.name is None or error.name.startswith("gptlib"):
-            raise
-        way_out = f"pip install '{_EXTRA.get(error.name, error.name)}'"
-        sentence = f"gptlib.{name} needs {error.name}, which is not installed: {way_out}"
-        raise ModuleNotFoundError(sentence, name=error.name) from error
-    return getattr(module, name)
+if not TYPE_CHECKING:  # which would take any name for one that is there
+
+    def __getattr__(name: str) -> Any:
+        if name not in _HOME:
+            raise AttributeError(
+                f"gptlib has no {name!r}; it offers {', '.join(_HOME)}, and its modules by their names"
+            )
+        try:
+            module = import_module(f"gptlib.{_HOME[name]}")
+        except ModuleNotFoundError as error:
+            if error.name is None or error.name.startswith("gptlib"):
+                raise
+            way_out = f"pip install '{_EXTRA.get(error.name, error.name)}'"
+            sentence = f"gptlib.{name} needs {error.name}, which is not installed: {way_out}"
+            raise ModuleNotFoundError(sentence, name=error.name) from error
+        return getattr(module, name)
 
 
 def __dir__() -> list[str]:

@@ -3,7 +3,7 @@
 # %% auto #0
 __all__ = ['AdamW', 'decay_groups', 'orthogonalize', 'Muon', 'cosine_lr', 'clip_grad_norm', 'evaluating', 'evaluate',
            'window_starts', 'TrainConfig', 'updates_to_do', 'make_optimizers', 'Trainer', 'update_once', 'add_record',
-           'train']
+           'train', 'load_run', 'save_run']
 
 # %% ../notebooks/08_training.ipynb #10eb901a
 import math
@@ -30,6 +30,9 @@ from .data import document_starts, eval_batches, get_batch
 from .model import GPT
 
 # %% ../notebooks/08_training.ipynb #ef7723a0
+_all_ = ["load_run", "save_run"]  # written by hand, and at home here
+
+
 class AdamW(torch.optim.Optimizer):
     """Adam with decoupled decay of `params`, torch's results (Loshchilov and Hutter 2019; lesson 08_training)."""
 
@@ -102,10 +105,7 @@ def orthogonalize(matrices: Float[Tensor, "N R C"], steps: int = 5) -> Float[Ten
 
 # %% ../notebooks/08_training.ipynb #9bce5557
 class Muon(torch.optim.Optimizer):
-    """Orthogonalised momentum for `params`, the matrices inside a network (Jordan 2024; lesson 08_training).
-
-    Every direction of an update gets about the same length, however small the gradient in it. `ValueError` for vectors.
-    """
+    """Orthogonalised momentum for matrices, the `params`; ValueError for vectors (Jordan 2024; lesson 08_training)."""
 
     def __init__(self, params: Iterable[Any], lr: float = 0.02, momentum: float = 0.95, weight_decay: float = 0.0):
         super().__init__(params, {"lr": lr, "momentum": momentum, "weight_decay": weight_decay})

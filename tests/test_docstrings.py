@@ -228,7 +228,7 @@ def says(text: str, word: str) -> bool:
 
 def test_the_public_names_are_many_and_those_that_users_know() -> None:
     assert len(NAMES) > 150 and len(METHODS) > 50
-    assert {"attention.causal_mask", "viz.AttentionView", "gptlib.load", "gptlib.load_run"} <= BY_WHERE.keys()
+    assert {"attention.causal_mask", "viz.AttentionView", "gptlib.load", "training.load_run"} <= BY_WHERE.keys()
     unknown = {name for table in (UNITS, SOURCES) for name in table if name not in BY_WHERE}
     assert not unknown
 
