@@ -5,12 +5,14 @@ import importlib.util
 import os
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
 import nbformat
 import pytest
+from filelock import FileLock
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -90,22 +92,34 @@ def tree(root: Path) -> list[Path]:
     return [root / "notebooks" / "00_first.ipynb", root / "notebooks" / "01_second.ipynb"]
 
 
-def small(folder: Path) -> Path:
+def once(factory: pytest.TempPathFactory, name: str, make: Callable[[Path], None]) -> Path:
+    """A folder that is made once for all workers that want it."""
+    base = factory.getbasetemp()
+    folder = (base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / name
+    with FileLock(f"{folder}.lock"):
+        if not folder.exists():
+            make(folder)
+    return folder
+
+
+def small(factory: pytest.TempPathFactory) -> Path:
     """The site of the small project, made in this process."""
-    notebooks, work, made = tree(folder / "project"), folder / "work", builder()
-    work.mkdir()
-    made.ROOT = folder / "project"
-    return made.build(notebooks, work)
+
+    def make(folder: Path) -> None:
+        place, made = factory.mktemp("small"), builder()
+        notebooks, made.ROOT = tree(place / "project"), place / "project"
+        (place / "work").mkdir()
+        made.build(notebooks, place / "work").rename(folder)
+
+    return once(factory, "small_site", make)
 
 
 def whole(factory: pytest.TempPathFactory) -> Path:
-    """The whole site, made once for all workers that want it."""
-    from filelock import FileLock
+    """The site of this project, made by its command."""
 
-    base = factory.getbasetemp()
-    site = (base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / "whole_site"
-    with FileLock(f"{site}.lock"):
-        if not site.exists():
-            done = subprocess.run([sys.executable, str(SCRIPT), "--out", str(site)], capture_output=True, text=True)
-            assert done.returncode == 0, done.stdout + done.stderr
-    return site
+    def make(folder: Path) -> None:
+        command = [sys.executable, str(SCRIPT), "--out", str(folder)]
+        done = subprocess.run(command, capture_output=True, text=True, check=False)
+        assert done.returncode == 0, done.stdout + done.stderr
+
+    return once(factory, "whole_site", make)

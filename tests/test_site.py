@@ -26,7 +26,7 @@ VIEWS = {
 
 @pytest.fixture(scope="module")
 def small(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return sites.small(tmp_path_factory.mktemp("small"))
+    return sites.small(tmp_path_factory)
 
 
 @pytest.fixture(scope="module", params=["small", pytest.param("whole", marks=pytest.mark.long)])

@@ -26,21 +26,30 @@ LIVE, PICTURE, HTML, PLAIN = "application/vnd.jupyter.widget-view+json", "image/
 FRAME = '<iframe class="view"'
 LINK = re.compile(r"(!?)\[((?:[^\[\]]|\[[^\]]*\])*)\]\(([^)#\s]+)(#(?:[^()\s]|\([^()\s]*\))*)?\)")
 LABEL = re.compile(r"""\b(?:set_)?(?:sup)?(?:title|[xy]label)(?:=|\()\s*r?(["'])((?:(?!\1).)+)\1""")
+NOTE = """```{container} note-of-site
+A copy of the notebook, to read. The views answer the pointer and the keys; running a cell, typing into a view and
+checking an exercise need the notebook itself: [how to get it](/index.md).
+```"""
 CONTROLS = "Here stand controls that need a running notebook: `make lab` opens one."
 
 
 def main() -> None:
     found = {path.name[:2]: path for path in sorted((ROOT / "notebooks").glob("[0-9][0-9]_*.ipynb"))}
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("numbers", nargs="*", choices=[*found, []], help="of the notebooks to take (default: all)")
+    parser.add_argument("numbers", nargs="*", metavar="NN", help="numbers of the notebooks to take (default: all)")
     parser.add_argument("--out", type=Path, default=ROOT / "build" / "site", help="where the site goes")
     given = parser.parse_args()
+    if unknown := sorted(set(given.numbers) - set(found)):
+        parser.error(f"there is no notebook {unknown[0]}: take some of {', '.join(found)}")
     out = given.out.resolve()
     if out.exists() and not (out / "searchindex.js").is_file():
         parser.error(f"{given.out} is there and is no site: name another folder after --out")
     out.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=out.parent, prefix=".site-") as work:
-        made = build([found[number] for number in sorted(given.numbers or found)], Path(work))
+        try:
+            made = build([found[number] for number in sorted(set(given.numbers or found))], Path(work))
+        except subprocess.CalledProcessError:
+            sys.exit("no site was made: mend what Sphinx names above, and try again")
         shutil.rmtree(out, ignore_errors=True)
         made.rename(out)
     print(f"the site is made: open {out / 'index.html'}")
@@ -71,13 +80,31 @@ def gather(name: str, pages: dict[str, str], source: Path) -> None:
     path, copy = ROOT / name, source / pages[name]
     copy.parent.mkdir(parents=True, exist_ok=True)
     if path.suffix == ".md":
-        write(copy, relink(path.read_text(encoding="utf-8"), name, pages, source))
+        (text,) = one_title([relink(path.read_text(encoding="utf-8"), name, pages, source)])
+        write(copy, text)
         return
     notebook = nbformat.read(path, as_version=4)
-    for cell in notebook.cells:
-        if cell.cell_type == "markdown":
-            cell.source = relink(cell.source, name, pages, source)
+    prose = [cell for cell in notebook.cells if cell.cell_type == "markdown"]
+    for cell, text in zip(prose, one_title([cell.source for cell in prose]), strict=True):
+        cell.source = relink(text, name, pages, source)
+    prose[0].source = re.sub(r"\A(# .*\n)", rf"\1\n{NOTE}\n", prose[0].source + "\n")
     write(copy, nbformat.writes(notebook))
+
+
+def one_title(texts: list[str]) -> list[str]:
+    """The texts of a page; where it has several headings of the first level, the second level begins with the next."""
+    fence_or_heading = re.compile(r"^(?:(```|~~~).*?^\1|(#+) )", re.MULTILINE | re.DOTALL)
+    found = [match for text in texts for match in fence_or_heading.finditer(text) if match[2]]
+    if sum(match[2] == "#" for match in found) < 2:
+        return texts
+    title = found[0]
+
+    def lower(match: re.Match[str]) -> str:
+        return (
+            f"#{match[0]}" if match[2] and (match.string, match.start()) != (title.string, title.start()) else match[0]
+        )
+
+    return [fence_or_heading.sub(lower, text) for text in texts]
 
 
 def relink(text: str, name: str, pages: dict[str, str], source: Path) -> str:

@@ -10,6 +10,13 @@ from sphinx.application import Sphinx
 from sphinx.util import logging
 from sphinx.writers.html5 import HTML5Translator
 
+BETTER = {
+    # docutils knows \bigl and not \big, which differ in their spaces alone
+    r"\\([bB]igg?)(?![a-zA-Z])": r"\\\1l",
+    # and leaves no space between a function and its argument
+    r"(\\(?:cos|exp|ln|log|sin|tanh)(?![a-zA-Z])([_^](\w|\{[^{}]*\}))?)\s*(?=\w|\\[a-z])(?!\\(?:left|big))": r"\1\,",
+}
+
 
 def anchor(heading: str) -> str:
     """The anchor that JupyterLab gives a heading, so that a link works in both."""
@@ -19,8 +26,9 @@ def anchor(heading: str) -> str:
 def formula(translator: HTML5Translator, node: nodes.Element) -> None:
     """Write a formula, and nothing in its place if it is none: the build then fails with its warning."""
     block = isinstance(node, nodes.math_block)
-    # docutils knows \bigl and not \big, which differ in their spaces alone
-    text = re.sub(r"\\([bB]igg?)(?![a-zA-Z])", r"\\\1l", node.astext())
+    text = node.astext()
+    for pattern, better in BETTER.items():
+        text = re.sub(pattern, better, text)
     try:
         made = tex2mathml(text, as_block=block)
         translator.body.append(f'<div class="math">{made}</div>' if block else made)
