@@ -169,6 +169,12 @@ def test_the_layer_is_torchs_on_the_same_weights(kind: str, way: str, bias: bool
         torch.testing.assert_close(layer.seen["weights"], weights, **EXACT)
 
 
+def test_one_channel_is_enough() -> None:
+    """The smallest size there is: a check of sizes that begins one too high refuses it."""
+    x = normal(2, 3, 1)
+    torch.testing.assert_close(make_layer(1, 1)(x), as_torch(make_layer(1, 1))(x, x, x)[0])
+
+
 def test_context_equal_to_x_is_self_attention(layer: MultiHeadAttention) -> None:
     x = normal(B, T, C)
     torch.testing.assert_close(layer(x, context=x), layer(x), **EXACT)

@@ -1,6 +1,7 @@
 """LayerNorm, GELU, MLP, Block and sinusoidal positions: against PyTorch on the same weights, and by properties."""
 
 import math
+from functools import partial
 
 import pytest
 import torch
@@ -247,6 +248,18 @@ def test_the_number_of_parameters_is_derived(C):
     """Bugs: a part left out or made twice, biases that should not be there."""
     count = {bias: sum(p.numel() for p in Block(C, 4, bias=bias).parameters()) for bias in (True, False)}
     assert count == {True: 12 * C**2 + 13 * C, False: 12 * C**2 + 2 * C}
+
+
+def test_what_is_not_given_is_as_in_torch_and_gpt2():
+    """Bugs: another eps, no bias or some dropout by default: a GPT-2's weights would not fit, or say other things."""
+    x = 3e-3 * random(0, 2, 5, 8)  # so small that eps decides
+    for out in (layer_norm(x, torch.ones(8)), LayerNorm(8)(x), Block(8, 2).norm1(x), Block(8, 2).norm2(x)):
+        torch.testing.assert_close(out, F.layer_norm(x, (8,)))
+    for made in (LayerNorm, MLP, partial(Block, n_head=2)):
+        assert list(made(8).state_dict()) == list(made(8, bias=True).state_dict())
+    block, spelled_out = Block(8, 2), Block(8, 2, dropout=0.0, gelu="erf", norm="pre")
+    spelled_out.load_state_dict(shake(block).state_dict())
+    torch.testing.assert_close(block(x), spelled_out(x), rtol=0, atol=0)
 
 
 def test_saved_weights_find_their_places():

@@ -21,6 +21,7 @@ from hypothesis import strategies as st
 from gptlib import _texts
 from gptlib._download import download
 from gptlib.data import (
+    deck,
     document_starts,
     documents,
     encode_text,
@@ -333,6 +334,12 @@ def test_dealt_windows_come_once_before_any_comes_again(n_starts: int, batch_siz
     before = generator.get_state()
     get_batch(tokens, batch_size, 5, starts=starts, generator=generator, deal=0)
     assert torch.equal(before, generator.get_state()), "nothing is drawn"
+
+
+@given(st.integers(-(2**63), 2**64 - 1))
+def test_every_seed_that_torch_takes_shuffles_a_deck(seed: int) -> None:
+    """For a negative seed, of which numpy wants to hear nothing."""
+    assert sorted(deck(7, 0, seed).tolist()) == list(range(7))
 
 
 def test_another_seed_deals_in_another_order() -> None:

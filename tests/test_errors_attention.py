@@ -15,9 +15,10 @@ def test_sizes_that_do_not_divide_are_both_named(n_embd: int, n_head: int) -> No
     assert "swapped" not in str(caught.value)
 
 
-def test_swapped_sizes_get_a_hint() -> None:
-    with pytest.raises(ValueError, match=r"n_embd 4 .* n_head 64 .*swapped\?"):
-        MultiHeadAttention(4, 64)
+@pytest.mark.parametrize("n_embd", [1, 4])
+def test_swapped_sizes_get_a_hint(n_embd: int) -> None:
+    with pytest.raises(ValueError, match=rf"n_embd {n_embd} .* n_head 64 .*swapped\?"):
+        MultiHeadAttention(n_embd, 64)
 
 
 @pytest.mark.parametrize("dropout", [-0.1, 1.0, 10])

@@ -78,6 +78,12 @@ def test_texts_too_short_to_split(text):
         split_text(text)
 
 
+def test_a_fraction_that_leaves_nothing_for_validation():
+    """So small that it is lost beside 1."""
+    with pytest.raises(ValueError, match="a text of 9 characters cannot be split at 1e-20: use a longer text"):
+        split_text("some text", 1e-20)
+
+
 def test_texts_shorter_than_a_block():
     """Both numbers must be named; at one token more it works."""
     with pytest.raises(ValueError, match=r"block of 8 tokens and the one after it do not fit into a text of 8: use"):

@@ -104,6 +104,16 @@ def test_a_full_cache_and_another_number_of_texts_are_refused() -> None:
     assert cache.length == 3
 
 
+@pytest.mark.parametrize("lengths", [[0, 3], [-1, 2], [1, 4]])
+def test_a_text_is_cut_to_lengths_that_were_read(lengths: list[int]) -> None:
+    cache = KVCache(SMALL)
+    with torch.no_grad():
+        GPT(SMALL)(torch.zeros(2, 3, dtype=torch.long), cache=cache)
+    with pytest.raises(ValueError, match=r"lengths are \[.*\]; give numbers from 1 to the 3 positions read"):
+        cache.trim(torch.tensor(lengths))
+    assert cache.lengths is None and cache.length == 3
+
+
 @pytest.mark.parametrize("value", [-1, 3, 1.0, True, "all"])
 def test_more_heads_than_there_are_cannot_look_back(value: Any) -> None:
     with pytest.raises(ValueError, match=rf"^look_back is {value!r}; give a number of heads, from 0 to n_head, 2$"):

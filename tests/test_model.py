@@ -221,6 +221,20 @@ def test_heads_begin_by_looking_back_as_many_tokens_as_their_number(heads: int, 
     ], "a start, not another model"
 
 
+def test_the_hands_that_tell_the_place_leave_room_for_the_token() -> None:
+    """Bugs: all channels of a token at 0; longer queries than keys; hands not each slower than the last."""
+    torch.manual_seed(0)
+    model, D = GPT(GPTConfig(50, block_size=48, n_layer=2, n_head=4, n_embd=128, look_back=2)), 32
+    token, place = model.token_embedding.weight, model.position_embedding.weight
+    assert token[:, :D].eq(0).all() and token[:, D:].std() > 0.01 and place[:, D:].eq(0).all()
+    sin, cos = place[1, :D].view(D // 2, 2).unbind(1)
+    turned = torch.tensor([2 / 100 ** (i / (D // 2)) for i in range(D // 2)])  # by 2 radians, the last by 2/75
+    torch.testing.assert_close(torch.atan2(sin, cos), turned)
+    q, k, _ = model.blocks[0].attention.qkv.weight.chunk(3)
+    for rows in (slice(0, D), slice(D, 2 * D)):
+        torch.testing.assert_close(q[rows] @ q[rows].T, k[rows] @ k[rows].T)  # one is the other, turned
+
+
 def test_weights_begin_as_small_as_the_paper_says() -> None:
     """For a residual scale that is missing, or that counts L additions instead of 2L."""
     torch.manual_seed(0)
@@ -484,3 +498,17 @@ def test_nothing_in_forward_is_made_on_the_default_device() -> None:
         model = GPT(CONFIG)
     idx = torch.zeros(2, 20, dtype=torch.long, device="meta")
     assert model(idx).shape == (2, 20, 50) and model(idx).device.type == "meta"
+
+
+def test_nothing_in_a_cache_is_made_on_the_default_device() -> None:
+    """Texts of different lengths go on, with `meta` as the default: a tensor that follows no other stops the pass."""
+    model, idx, new = make(), ids(3, 6), ids(3, 2, seed=2)
+    caches = [KVCache(CONFIG) for _ in range(2)]
+    with torch.no_grad():
+        for cache in caches:
+            model(idx, cache=cache)
+            cache.trim(torch.tensor([6, 2, 4]))
+        expected = model(new, cache=caches[0])
+        with torch.device("meta"):
+            logits = model(new, cache=caches[1])
+    assert torch.equal(logits, expected)

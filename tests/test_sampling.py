@@ -1,5 +1,6 @@
 """gptlib.sampling: which token is taken, how a text goes on, and what the model is asked about it."""
 
+import inspect
 import math
 import subprocess
 import sys
@@ -552,6 +553,12 @@ def test_a_stream_joins_to_complete_and_both_to_generate() -> None:
     assert whole == "once" + tokenizer.decode(new)
 
 
+def test_all_at_once_is_as_long_as_piece_by_piece() -> None:
+    """One promise in two places: how much is written if nobody says."""
+    longest = [inspect.signature(way).parameters["max_new_tokens"].default for way in (stream, complete)]
+    assert longest[0] == longest[1]
+
+
 def test_a_prompt_stands_behind_the_end_mark_if_the_tokenizer_has_one() -> None:
     """Bug: the model is asked to go on from something that no training text began with."""
     for tokenizer, first in ((CharTokenizer("ab"), [2]), (CharTokenizer("ab", special_tokens=()), [])):
@@ -687,6 +694,16 @@ def test_recall_leaves_the_mode_as_it_was() -> None:
 
 
 # ---- another device
+
+
+def test_nothing_is_made_on_the_default_device() -> None:
+    """Every tensor follows the model or the prompt: with `meta` as the default, one that follows neither would show."""
+    model, idx = small_model(), torch.randint(23, (2, 5), generator=seeded())
+    tokenizer, generators = CharTokenizer("abcdefghijklmnopqrstuv"), [seeded(3), seeded(3)]
+    expected = generate(model, idx, 12, stop=(3, 4), generator=generators[0]), surprise(model, tokenizer, "abcabc" * 3)
+    with torch.device("meta"):
+        made = generate(model, idx, 12, stop=(3, 4), generator=generators[1]), surprise(model, tokenizer, "abcabc" * 3)
+    assert all(map(torch.equal, made, expected))
 
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")

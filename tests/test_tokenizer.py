@@ -15,7 +15,7 @@ import pytest
 import regex
 import tiktoken
 import torch
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 from tokenizers import pre_tokenizers
 
@@ -141,6 +141,7 @@ def test_only_neighbours_of_a_join_change(word: str, pair: str) -> None:
     assert +counts == pairs_in(joined)
 
 
+@example([b"", b"\x00", b"a", b"a\x00", b"\xff"])  # the smallest byte behind the shorter one
 @given(st.lists(st.binary(max_size=4), max_size=9))
 def test_mirrored_turns_the_order_round(tokens: list[bytes]) -> None:
     """For a heap whose ties fall to the smallest, or to the shorter of two that begin alike (B1.4)."""
@@ -299,6 +300,20 @@ def test_memory_of_chunks_is_bounded(bpe: BPETokenizer) -> None:
     for word in words:
         assert list(remembered[word]) == bpe.encode(word)
         assert len(remembered) <= 10
+
+
+def test_a_chunk_that_comes_back_is_not_encoded_again() -> None:
+    """For a memory that is emptied each time, not when it is full: the same ids, much later."""
+    computed: list[str] = []
+    remembered = Remembered(lambda word: computed.append(word) or [len(word)], limit=3)
+    for word in ["a", "bb", "ccc"] * 2:
+        assert remembered[word] == [len(word)]
+    assert computed == ["a", "bb", "ccc"]
+    tokenizer = BPETokenizer.train("low lower", 260)
+    tokenizer.remembered = Remembered(lambda word: computed.append(word) or tokenizer.encode_chunk(word))
+    computed.clear()
+    assert list(tokenizer.encode_iter(["low lower ", "lowest\n"] * 20)) == tokenizer.encode("low lower lowest\n" * 20)
+    assert len(computed) == len(set(computed)) > 3
 
 
 @pytest.fixture(scope="module")

@@ -4,6 +4,7 @@ import dataclasses
 import json
 import math
 import threading
+import time
 from collections.abc import Iterator
 from itertools import pairwise
 from pathlib import Path
@@ -254,6 +255,14 @@ def test_clipping_equals_torchs(shapes: list[tuple[int, int]], limit: float, see
     assert ours[-1].grad is None
 
 
+def test_the_smallest_gradients_are_clipped_as_torchs() -> None:
+    """Where what keeps the division from 0 counts as much as the norm."""
+    ours, theirs = (nn.Parameter(torch.zeros(2)) for _ in range(2))
+    ours.grad, theirs.grad = torch.tensor([[3e-7, 4e-7]] * 2).unbind()
+    assert clip_grad_norm(ours, 1e-7) == nn.utils.clip_grad_norm_(theirs, 1e-7)
+    torch.testing.assert_close(ours.grad, theirs.grad, rtol=1e-5, atol=0)
+
+
 def test_one_tensor_can_be_clipped() -> None:
     p = nn.Parameter(torch.zeros(2))
     p.grad = torch.tensor([3.0, 4.0])
@@ -274,6 +283,17 @@ def test_evaluation_counts_every_token_alike_whatever_the_batches() -> None:
         by_hand = sum(losses) / (len(VAL) - 1)
         for size in (1, 5, 32):
             assert math.isclose(evaluate(model, VAL, starts=given_starts, batch_size=size), by_hand, rel_tol=1e-5)
+
+
+def test_an_evaluation_asks_for_batches_where_the_model_is(monkeypatch: pytest.MonkeyPatch) -> None:
+    """On the device `meta`, as there may be no other: one that leaves them on the CPU fails on each GPU."""
+
+    def asked(*args: Any, device: Any = "cpu", **settings: Any) -> None:
+        raise InterruptedError(str(device))
+
+    monkeypatch.setattr(training, "eval_batches", asked)
+    with pytest.raises(InterruptedError, match="meta"):
+        evaluate(tiny().to("meta"), VAL)
 
 
 def test_dropout_is_off_while_evaluating_and_as_it_was_afterwards() -> None:
@@ -391,6 +411,8 @@ def test_mixed_precision_trains_and_keeps_float32_weights(precision: Any) -> Non
     assert history[-1]["val_loss"] < history[0]["val_loss"]
     assert {p.dtype for p in model.parameters()} == {torch.float32}
     assert set(dtypes) == ({torch.float32} if precision == "float32" else {torch.float32, torch.bfloat16})
+    run = Trainer(model, TOKENS, VAL, dataclasses.replace(CONFIG, precision=precision))
+    assert not run.scaler.is_enabled(), "its range is that of float32: only float16 needs its loss scaled"
 
 
 # ---- a run
@@ -398,8 +420,9 @@ def test_mixed_precision_trains_and_keeps_float32_weights(precision: Any) -> Non
 
 def test_a_history_begins_at_ln_v_and_says_what_happened() -> None:
     seen: History = []
-    model = tiny()
+    model, began = tiny(), time.perf_counter()
     history = train(model, TOKENS, VAL, CONFIG, tokenizer=TOKENIZER, on_eval=seen.append)
+    seconds = time.perf_counter() - began
     assert history == seen
     assert [record["step"] for record in history] == [0, 5, 10, 15, 20]
     assert [record["tokens"] for record in history] == [step * 3 * 2 * 12 for step in (0, 5, 10, 15, 20)]
@@ -409,7 +432,9 @@ def test_a_history_begins_at_ln_v_and_says_what_happened() -> None:
     starts = window_starts(VAL, TOKENIZER, 12)
     assert history[-1]["val_loss"] == evaluate(model, VAL, starts=starts)
     assert history[1]["lr"] == cosine_lr(4, CONFIG.lr, 0.1 * CONFIG.lr, 3, 20)
-    assert all(record["tokens_per_second"] > 0 for record in history[1:])
+    assert all(record["train_loss"] < history[0]["train_loss"] + 0.1 for record in history[1:]), "a mean, not a sum"
+    slowest = 5 * 3 * 2 * 12 / seconds  # as if the whole run had gone into five updates
+    assert all(slowest < record["tokens_per_second"] < 1e3 * slowest for record in history[1:])
     assert not model.training
 
 

@@ -48,7 +48,7 @@ HEAVY = (
 )  # fmt: skip
 # They time, read notebooks and files, or start processes of their own, which meet no mutant.
 BLIND = {"speed", "exercises", "kill", "processes", "house", "export", "notebooks", "cli", "errors_cli", "tales"}
-BLIND |= {"shipped_model", "mutants"}
+BLIND |= {"shipped_model", "mutants", "docstrings", "site", "wheel", "links"}
 
 
 def own_files(module: str) -> set[str]:
