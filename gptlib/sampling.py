@@ -94,7 +94,7 @@ def choose(
         return logits.argmax(dim=-1)  # (B,)
     return draw(filter_logits(logits, temperature, top_k, top_p), generator)  # (B,)
 
-
+# %% ../notebooks/09_sampling.ipynb #a56c9bb5
 def sample_tokens(
     model: GPT,
     idx: Int[Tensor, "B T"],
@@ -143,7 +143,7 @@ def collect(
                 break
     return torch.stack(columns, dim=1)  # (B, T + new)
 
-
+# %% ../notebooks/09_sampling.ipynb #1a33b994
 def generate(
     model: GPT,
     idx: Int[Tensor, "B T"],
@@ -184,7 +184,7 @@ def next_logits_of_each(
         cache.trim(lengths)
     return logits
 
-
+# %% ../notebooks/09_sampling.ipynb #9847c7d9
 def generate_each(
     model: GPT,
     prompts: Sequence[Sequence[int]],
@@ -322,7 +322,7 @@ def stream(
     pieces = tokenizer.decode_iter(takewhile(lambda i: i not in ends, new))
     return filter(None, chain(islice(pieces, min_new_tokens), until_stop(pieces, stops)))
 
-
+# %% ../notebooks/09_sampling.ipynb #ef7719af
 def complete(model: GPT, tokenizer: Tokenizer, prompt: str, max_new_tokens: int = 200, **settings: Any) -> str:
     """The prompt and its continuation, all pieces of `stream` joined (lesson 09_sampling).
 
