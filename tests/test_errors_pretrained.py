@@ -15,6 +15,7 @@ from safetensors.torch import load_file, save_file
 
 import gptlib
 from gptlib._hub import is_pretrained
+from gptlib._runs import shipped
 from gptlib.model import GPT, GPTConfig
 from gptlib.pretrained import config_from_hf, from_hf, gpt2_tokenizer, load_pretrained, to_hf
 from gptlib.tokenizer import BPETokenizer, CharTokenizer
@@ -174,9 +175,32 @@ def test_a_damaged_description(folder: Path, content: bytes) -> None:
     assert not is_pretrained(folder)
 
 
-def test_a_run_folder_of_ours() -> None:
-    from gptlib._runs import shipped
+def test_a_description_is_read_before_the_tensors(folder: Path) -> None:
+    """What is no GPT-2 is told from its description: a reader should not hear of a file of gigabytes first."""
+    change(folder / "config.json", activation_function="relu")
+    (folder / "model.safetensors").write_bytes(b"no tensors")
+    with says(ValueError, "activation_function is 'relu' in this configuration"):
+        from_hf(folder)
 
+
+def test_an_inner_width_may_be_written_out() -> None:
+    """Four times n_embd is what a GPT-2 has when it says nothing, and ours has no other."""
+    sizes = {"vocab_size": 300, "n_positions": 12, "n_layer": 2, "n_head": 2, "n_embd": 8}
+    assert (
+        config_from_hf({**sizes, "n_inner": 32}) == config_from_hf({**sizes, "n_inner": None}) == config_from_hf(sizes)
+    )
+    with says(ValueError, "n_inner is 40 in this configuration, and ours can be None"):
+        config_from_hf({**sizes, "n_inner": 40})
+
+
+def test_a_head_of_almost_the_same_numbers_is_not_dropped(folder: Path) -> None:
+    table = load_file(folder / "model.safetensors")["transformer.wte.weight"]
+    change_tensors(folder, lm_head__weight=table * (1 + 1e-5))
+    with says(ValueError, "lm_head.weight is not the table wte.weight: set tie_word_"):
+        from_hf(folder)
+
+
+def test_a_run_folder_of_ours() -> None:
     with says(ValueError, f"{shipped()} is a run folder of gptlib, not of Hugging Face: read it with gptlib.load"):
         from_hf(shipped())
     with says(ValueError, "is a tokenizer that gptlib saved: read it with gptlib.load_tokenizer"):
@@ -398,7 +422,7 @@ def test_nothing_is_written_over(folder: Path, tmp_path: Path, tokenizer: BPETok
     """A run folder has files of the same names."""
     model = GPT(CONFIG)
     before = {path.name: path.read_bytes() for path in folder.iterdir()}
-    for path in (folder, gptlib._runs.shipped()):
+    for path in (folder, shipped()):
         with says(ValueError, f"{path} holds a config.json already, which would be lost or mixed up: name another"):
             to_hf(model, path, tokenizer)
     assert {path.name: path.read_bytes() for path in folder.iterdir()} == before

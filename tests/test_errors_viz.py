@@ -28,6 +28,7 @@ def test_not_one_key_for_each_query(queries: list[int], keys: list[int]) -> None
         ([3], [0], "query 3", 2),
         ([-1], [0], "query -1", 2),
         ([0, 1], [4, 2], "key 4", 3),
+        ([0, 1], [0, 4], "key 4", 3),
         ([0, 1], [1, -2], "key -2", 3),
     ],
 )

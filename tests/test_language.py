@@ -97,11 +97,12 @@ def test_perplexity_is_one_exponential():
     assert math.isclose(perplexity(sum(nats) / 2), 4)
     assert math.isclose(perplexity(math.log(1000)), 1000)
     assert perplexity(1e9) == math.inf and math.isnan(perplexity(math.nan))
+    assert perplexity(709.0) < math.inf == perplexity(709.9), "e to the 709.8 is the last that a float can hold"
 
 
 def test_bits_per_byte_does_not_see_the_tokens():
     """Nats taken for bits, tokens for bytes: one byte per token, all equally likely, is 8 bits."""
-    assert bits_per_byte(math.log(256), 7, 7) == 8
+    assert bits_per_byte(math.log(256), 7, 7) == bits_per_byte(math.log(256), 1, 1) == 8
     assert math.isclose(bits_per_byte(2.0, 50, 200), bits_per_byte(1.0, 100, 200))
     assert math.isclose(bits_per_byte(math.log(2), 1, 4), 0.25)
 

@@ -183,6 +183,9 @@ def test_the_lens_ends_with_what_the_model_says() -> None:
 def test_the_lens_reads_one_token_and_leaves_the_mode() -> None:
     model = make(GPTConfig(vocab_size=30, block_size=16, n_layer=3, n_head=4, n_embd=16, dropout=0.5)).train()
     assert torch.equal(layer_logits(model, ids(T=1)), layer_logits(model, ids(T=1)))
+    idx = ids()
+    with torch.device("meta"):  # a mask that does not follow the ids would stand there
+        assert layer_logits(model, idx).device == idx.device
     assert model.training
 
 
@@ -215,6 +218,7 @@ def test_a_text_longer_than_the_context_is_cut_to_its_end() -> None:
 
 def test_an_honest_model_moves_nothing() -> None:
     assert prefix_difference(make(), ids()) < 1e-4
+    assert prefix_difference(make(), ids(T=2)) < 1e-4, "two tokens have a prefix"
 
 
 @given(st.integers(0, 6), st.integers(1, 7), st.floats(0.5, 3.0))
