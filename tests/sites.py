@@ -66,7 +66,8 @@ def widget(text: str, **further: str) -> nbformat.NotebookNode:
 def tree(root: Path) -> list[Path]:
     """A small project in an empty folder; its notebooks come back."""
     for name, text in {
-        "README.md": "# A small series\n\nBegin with [00](notebooks/00_first.ipynb#0.1-A-formula,-and-(more)).\n",
+        "README.md": "# A small series\n\n[Begin](notebooks/00_first.ipynb#0.1-A-formula,-and-(more)). [How](HOW.md)\n",
+        "HOW.md": "# How to go on\n\n## A part\n\n# Another title\n\n## Its part\n\n```\n# no title\n```\n",
         "data/README.md": "# The data card\n\nBack to the [front page](../README.md).\n",
         "data/code.py": "print('xylophone')\n",
         "notebooks/exercises/README.md": "# For teachers\n\nFrom [the second](../01_second.ipynb).\n",

@@ -7,7 +7,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from copy import deepcopy
 from pathlib import Path
@@ -26,6 +26,7 @@ LIVE, PICTURE, HTML, PLAIN = "application/vnd.jupyter.widget-view+json", "image/
 FRAME = '<iframe class="view"'
 LINK = re.compile(r"(!?)\[((?:[^\[\]]|\[[^\]]*\])*)\]\(([^)#\s]+)(#(?:[^()\s]|\([^()\s]*\))*)?\)")
 LABEL = re.compile(r"""\b(?:set_)?(?:sup)?(?:title|[xy]label)(?:=|\()\s*r?(["'])((?:(?!\1).)+)\1""")
+FENCE_OR_HEADING = re.compile(r"^(?:(```|~~~).*?^\1|(#+) )", re.MULTILINE | re.DOTALL)
 NOTE = """```{container} note-of-site
 A copy of the notebook, to read. The views answer the pointer and the keys; running a cell, typing into a view and
 checking an exercise need the notebook itself: [how to get it](/index.md).
@@ -61,9 +62,11 @@ def build(notebooks: Sequence[Path], work: Path) -> Path:
     views.mkdir()
     pages = {path.relative_to(ROOT).as_posix(): path.relative_to(ROOT).as_posix() for path in notebooks}
     pages |= FRONT | {name: name for name in OTHERS}
-    for name in pages:
+    todo = list(pages)
+    for name in todo:
         gather(name, pages, source)
-    contents(notebooks, source / "index.md")
+        todo += pages.keys() - set(todo)  # what it links to and is a page too
+    contents(pages, source / "index.md")
     with ThreadPoolExecutor(os.cpu_count()) as pool:
         list(pool.map(lambda path: dress(path, source / pages[path.relative_to(ROOT).as_posix()], views), notebooks))
     command = [sys.executable, "-m", "sphinx", "-W", "--keep-going", "-q", "-j", "auto", "-b", "html", "-c", str(WEB)]
@@ -92,23 +95,22 @@ def gather(name: str, pages: dict[str, str], source: Path) -> None:
 
 
 def one_title(texts: list[str]) -> list[str]:
-    """The texts of a page; where it has several headings of the first level, the second level begins with the next."""
-    fence_or_heading = re.compile(r"^(?:(```|~~~).*?^\1|(#+) )", re.MULTILINE | re.DOTALL)
-    found = [match for text in texts for match in fence_or_heading.finditer(text) if match[2]]
-    if sum(match[2] == "#" for match in found) < 2:
-        return texts
-    title = found[0]
+    """The texts of a page, where from a second heading of the first level on every heading is a level lower."""
+    seen = 0
 
     def lower(match: re.Match[str]) -> str:
-        return (
-            f"#{match[0]}" if match[2] and (match.string, match.start()) != (title.string, title.start()) else match[0]
-        )
+        nonlocal seen
+        seen += match[2] == "#"
+        return f"#{match[0]}" if match[2] and seen > 1 else match[0]
 
-    return [fence_or_heading.sub(lower, text) for text in texts]
+    return [FENCE_OR_HEADING.sub(lower, text) for text in texts]
 
 
 def relink(text: str, name: str, pages: dict[str, str], source: Path) -> str:
-    """The text of a page whose links lead to pages of the site or to copied files; others to here are words only."""
+    """The text of a page whose links lead to pages, or to copied files; a link to a folder is words only.
+
+    A text that is linked to becomes one of the pages.
+    """
     folder = dirname(name)
 
     def changed(link: re.Match[str]) -> str:
@@ -118,6 +120,9 @@ def relink(text: str, name: str, pages: dict[str, str], source: Path) -> str:
             return link[0]
         if there in pages:
             return f"{mark}[{words}]({relpath(pages[there], folder or '.')}{anchor})"
+        if there.endswith(".md"):
+            pages[there] = there
+            return link[0]
         if (ROOT / there).is_dir() or there.endswith(".ipynb"):  # no page, or one that was not asked for
             return words
         (source / there).parent.mkdir(parents=True, exist_ok=True)
@@ -127,15 +132,18 @@ def relink(text: str, name: str, pages: dict[str, str], source: Path) -> str:
     return LINK.sub(changed, text)
 
 
-def contents(notebooks: Sequence[Path], index: Path) -> None:
-    """Add to the front page what comes after it, and in which order."""
-    lines = ["", "```{toctree}", ":hidden:", ":caption: The lessons", ""]
-    for path in notebooks:
-        title = path.stem.replace("_", " ")
-        lines.append(f"{title} <notebooks/{path.stem}>")
-    lines += ["```", "", "```{toctree}", ":hidden:", ":titlesonly:", ":caption: Beside them", ""]
-    lines += [f"{title} <{name.removesuffix('.md')}>" for name, title in OTHERS.items()]
-    write(index, index.read_text(encoding="utf-8") + "\n".join([*lines, "```", ""]))
+def contents(pages: Iterable[str], index: Path) -> None:
+    """Add to the front page what comes after it, and in which order: the lessons, and then the others."""
+    lessons = {name: Path(name).stem.replace("_", " ") for name in pages if name.endswith(".ipynb")}
+    others = OTHERS | {name: "" for name in sorted(pages) if name not in {*lessons, *OTHERS, *FRONT}}
+    lines = []
+    for caption, part in (("The lessons", lessons), ("Beside them", others)):
+        lines += ["", "```{toctree}", ":hidden:", ":titlesonly:", f":caption: {caption}", ""]
+        for name, title in part.items():
+            place = name.rpartition(".")[0]
+            lines.append(f"{title} <{place}>" if title else place)
+        lines += ["```", ""]
+    write(index, index.read_text(encoding="utf-8") + "\n".join(lines))
 
 
 def write(path: Path, text: str) -> None:
