@@ -5,6 +5,7 @@ import re
 import subprocess
 import sys
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
@@ -34,6 +35,7 @@ def site(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactor
     return request.getfixturevalue("small") if request.param == "small" else sites.whole(tmp_path_factory)
 
 
+@cache
 def parsed(path: Path) -> BeautifulSoup:
     return BeautifulSoup(path.read_text(encoding="utf-8"), "html.parser")
 
@@ -173,8 +175,11 @@ def found(site: Path, stem: str) -> list[str]:
     """The pages that the search index has for a word's stem."""
     text = (site / "searchindex.js").read_text(encoding="utf-8")
     index = json.loads(re.fullmatch(r"Search\.setIndex\((.*)\)\s*", text, re.DOTALL)[1])
-    places = index["terms"].get(stem, [])
-    return [index["docnames"][place] for place in ([places] if isinstance(places, int) else places)]
+    places: set[int] = set()
+    for part in ("terms", "titleterms"):  # the words of headings are kept apart
+        of_part = index[part].get(stem, [])
+        places |= {of_part} if isinstance(of_part, int) else set(of_part)
+    return [index["docnames"][place] for place in sorted(places)]
 
 
 def test_a_dead_link_a_wrong_anchor_and_a_wrong_formula_stop_the_build(tmp_path: Path, capfd) -> None:
