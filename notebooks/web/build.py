@@ -192,7 +192,8 @@ def run(notebook: Path, content: NotebookNode, last: str, views: Path) -> dict[s
     cells = [new_code_cell(begin), *deepcopy(content.cells[: end + 1]), new_code_cell("import framed\nframed.finish()")]
     ran = NotebookNode(content, cells=cells)
     place = {"metadata": {"path": str(notebook.parent)}}  # where it finds `exercises`
-    NotebookClient(ran, timeout=300, resources=place, extra_arguments=["--log-level=ERROR"]).execute()
+    quiet = {"store_widget_state": False, "extra_arguments": ["--log-level=ERROR"]}
+    NotebookClient(ran, timeout=300, resources=place, **quiet).execute()
     code = [cell for cell in cells if cell.cell_type == "code"]
     return {
         cell.id: [output for output in cell.outputs if FRAME in output.get("data", {}).get(HTML, "")] for cell in code
