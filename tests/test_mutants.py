@@ -13,6 +13,7 @@ import pytest
 pytest.importorskip("resource", reason="the tool forks, and Windows cannot")
 
 import _forked_tests
+import mutants
 from _forked_tests import Ask, Learn, Task, in_children, run_pytest
 from _mutations import EVERYWHERE, draw, plant, sites
 
@@ -160,3 +161,18 @@ def test_a_mutant_falls_to_a_test_that_bites_and_to_no_other(toyed: tuple[Path, 
     assert codes.pop("endless, ends") == -signal.SIGXCPU
     assert codes == {"right, bites": 0, "wrong, bites": 1, "wrong, toothless": 0, "endless, bites": 0}
     assert module.read_text(encoding="utf-8") == DOUBLE
+
+
+def test_a_test_that_leans_on_another_is_no_killer(toyed: tuple[Path, Path], monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without the one before it, it falls whatever is planted, and would be counted for many a mutant."""
+    folder = toyed[0].parent
+    leaning = "ran = []\n\ndef test_first():\n    ran.append(1)\n\ndef test_leans():\n    assert ran\n"
+    (folder / "test_leaning.py").write_text(leaning, encoding="utf-8", newline="\n")
+    monkeypatch.setattr(mutants, "TESTS", folder / "tests")
+    monkeypatch.setattr(mutants, "KEPT", folder)
+    planting = mutants.Planting("tokenizer", {}, {})
+    planting.outcomes = {"a": {"by": "import"}, "b": {"by": "test_leaning.py::test_first"}, "c": {}}
+    planting.require_that_each_killer_passes_alone()
+    planting.outcomes["d"] = {"by": "test_leaning.py::test_leans"}
+    with pytest.raises(SystemExit, match=r"alone these fail: .*\['test_leaning.py::test_leans'\]"):
+        planting.require_that_each_killer_passes_alone()

@@ -96,7 +96,25 @@ class Planting:
         in_children(self.tasks)
         if self.outcomes.pop(control.name)["outcome"] != "survived":
             raise SystemExit(f"a test of {self.module} fails with nothing planted: mend it first, see {KEPT}")
+        self.require_that_each_killer_passes_alone()
         return {mutant.name: self.outcomes[mutant.name] for mutant in mutants}
+
+    def require_that_each_killer_passes_alone(self) -> None:
+        """A test that leans on those before it falls without them, whatever is planted: that is no kill."""
+        failing: list[str] = []
+
+        def done(test: str, code: int) -> None:
+            if code:
+                failing.append(test)
+
+        tasks = deque()
+        for test in sorted({found["by"] for found in self.outcomes.values() if "::" in found.get("by", "")}):
+            ask = Ask({test: 60.0}, KEPT / f"{self.module}-alone.note")
+            run = partial(run_pytest, [TESTS.parent / test.split("::")[0]], ask)
+            tasks.append(Task(f"{self.module}-alone-{len(tasks)}", run, 1200, partial(done, test)))
+        in_children(tasks)
+        if failing:
+            raise SystemExit(f"with nothing planted and alone these fail: mend them, then run all again: {failing}")
 
     def choose(self, mutant: Mutant, own: bool) -> dict[str, float]:
         """The tests that run the line, with their seconds: those that are quick and have killed others come first."""
