@@ -180,12 +180,25 @@ def find_texts(args: Train, kept: Tokenizer | None) -> tuple[Tokenizer, dict[str
                 f"{folder} was prepared with the tokenizer {tokenizer.fingerprint[:8]}, and {whose} is "
                 f"{given.fingerprint[:8]}: leave --tokenizer out, or prepare the text with this one"
             )
+        refuse_vocab_size(args, tokenizer)
         return tokenizer, parts, {"tokenizer_fingerprint": tokenizer.fingerprint}
     text = load_text(args.data_path)
     train_text, val_text = split_text(text)
     tokenizer = kept or make_tokenizer(args, text, train_text)
+    if kept or args.tokenizer not in (None, "bpe"):
+        refuse_vocab_size(args, tokenizer)
     parts = {"train": encoded(train_text, tokenizer), "val": encoded(val_text, tokenizer)}
     return tokenizer, parts, {"text_sha256": sha256(text)}
+
+
+def refuse_vocab_size(args: Train, tokenizer: Tokenizer) -> None:
+    """A size that was asked for of a tokenizer that is not learned now."""
+    asked = args.model.vocab_size
+    if asked not in (ModelFlags().vocab_size, tokenizer.vocab_size):
+        raise ValueError(
+            f"--vocab_size {asked} is for a tokenizer that is learned from the text, and this one is made already, "
+            f"with {tokenizer.vocab_size} tokens: leave --vocab_size out"
+        )
 
 
 def prepared_parts(folder: Path) -> tuple[Tokenizer, dict[str, Part]]:

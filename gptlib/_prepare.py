@@ -37,6 +37,7 @@ from gptlib._token_files import HEADER_BYTES, check_maker, ids_dtype, make_heade
 from gptlib.tokenizer import END_OF_TEXT, BPETokenizer, CharTokenizer, Tokenizer, load_tokenizer
 
 FORMAT = "gptlib prepared 1"
+LEARNED = 8192  # tokens of a vocabulary, if its size is not said
 PIECE_BYTES = 2**22
 LARGEST_VAL = 1_000_000  # bytes: more makes each evaluation slow and its figure hardly surer
 PARTS = ("train", "val")
@@ -416,7 +417,7 @@ def prepare(
     source: str | Path,
     out: str | Path,
     *,
-    vocab_size: int = 8192,
+    vocab_size: int = LEARNED,
     tokenizer: str = "bpe",
     val_fraction: float = 0.1,
     sample_mb: float = 16,
@@ -439,6 +440,8 @@ def prepare(
     if tokenizer == "bpe":
         BPETokenizer.train("", vocab_size)  # ValueError for a size that cannot be, before anything is written
         settings |= {"vocab_size": vocab_size, "sample_mb": sample_mb}
+    elif vocab_size != LEARNED:
+        raise ValueError(f"--vocab_size {vocab_size} is for the tokenizer bpe, not for {tokenizer}: leave it out")
     wanted = describe(source, **settings)
     with alone(out, f"another gptlib prepare writes into {out}: wait, or name another with --out"):
         claim(out, wanted)

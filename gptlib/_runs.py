@@ -28,9 +28,11 @@ def find_run(run: str | Path | None = None) -> Path:
     """`run` itself, or the newest below `runs/`, or else the model trained on the tales that ships with the package."""
     if run is None:
         return newest_run() or shipped()
-    if str(run) == "tales" and not Path(run).exists():
-        return shipped()
-    return Path(run)
+    try:
+        there = Path(run).exists()
+    except OSError as error:  # a name that no file system takes, or a folder that may not be looked into
+        raise FileNotFoundError(f"{str(run)[:60]!r} is no run folder: {error.strerror}; check the path") from None
+    return shipped() if str(run) == "tales" and not there else Path(run)
 
 
 def label(run_dir: Path) -> str:

@@ -222,7 +222,7 @@ def read_fields(path: Path, file_format: str) -> dict[str, Any]:
         raise FileNotFoundError(f"there is no tokenizer file {path}: check the path, or save a tokenizer there first")
     try:
         fields = json.loads(path.read_text(encoding="utf-8"))
-    except ValueError:  # what is no JSON, and what is no UTF-8
+    except (ValueError, RecursionError):  # no JSON, or no UTF-8; or thousands of brackets in one another
         raise damaged(path) from None
     found = fields.get("format") if isinstance(fields, dict) else None
     if found != file_format:
@@ -243,7 +243,7 @@ def read_published(vocab_json: Path, merges_txt: Path, specials: Sequence[str]) 
     try:
         listed = json.loads(vocab_json.read_text(encoding="utf-8"))
         vocab = {int(i): utf8(token) if token in specials else from_letters(token) for token, i in listed.items()}
-    except (ValueError, KeyError, TypeError, AttributeError):
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
         raise ValueError(f"{vocab_json} is no vocabulary in the format of GPT-2: give its vocab.json") from None
     merges = []
     for number, line in enumerate(merges_txt.read_text(encoding="utf-8", errors="replace").split("\n"), start=1):

@@ -13,7 +13,7 @@ from typing import Annotated, Any, Literal
 
 import tyro
 
-from gptlib._prepare import available_cores, prepare
+from gptlib._prepare import LEARNED, available_cores, prepare
 
 
 @dataclass(frozen=True)
@@ -26,7 +26,7 @@ class Prepare:
     """the same as source, named as in the other commands"""
     out: Path | None = None
     """the folder to write into; by default prepared/NAME"""
-    vocab_size: int = 8192
+    vocab_size: int = LEARNED
     """tokens of the vocabulary that is learned"""
     tokenizer: str = "bpe"
     """bpe (learned from the text), char, or the path of a tokenizer.json"""

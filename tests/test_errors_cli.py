@@ -57,6 +57,7 @@ def test_texts(content: bytes | None, word: str, here: Path, capsys: pytest.Capt
         ("--device cuda:9", "cuda:9"),
         ("--tokenizer nothing.json", "nothing.json"),
         ("--tokenizer bpe --vocab_size 100", "100"),
+        ("--tokenizer char --vocab_size 300", "--vocab_size 300 is for a tokenizer that is learned"),
         ("--precision float16", "float16"),
         ("--resume --run_dir nowhere", "nowhere"),
     ],
@@ -142,6 +143,7 @@ def test_another_tokenizer_for_a_prepared_text(prepared: str, capsys: pytest.Cap
     CharTokenizer(TEXT + "ß").save("other.json")
     assert "was prepared with the tokenizer" in sentence([*train, "--tokenizer", "other.json"], capsys)
     assert "has a tokenizer of its own" in sentence([*train, "--tokenizer", "bpe"], capsys)
+    assert "--vocab_size 300 is for a tokenizer that is learned" in sentence([*train, "--vocab_size", "300"], capsys)
     main([*TRAIN, "frogs.txt", "--tokenizer", "other.json", "--run_dir", "r"])
     capsys.readouterr()
     assert "and the run's is" in sentence([*train, "--run_dir", "r", "--resume"], capsys)

@@ -53,6 +53,7 @@ def test_texts_that_are_none(content: bytes | None, words: str, here: Path, caps
         ("--workers -2", "workers is -2"),
         ("--vocab_size 100", "vocab_size is 100"),
         ("--tokenizer nothing.json", "nothing.json"),
+        ("--tokenizer char --vocab_size 300", "--vocab_size 300 is for the tokenizer bpe, not for char"),
         ("--tokenizer char --engine tiktoken", "tiktoken cannot stand for CharTokenizer"),
         ("--data_path frogs.txt", "name the text to prepare, once"),
         ("--out frogs.txt", "frogs.txt is a file, and a folder is needed"),

@@ -169,7 +169,7 @@ def test_a_damaged_tokenizer_file(tokenizer: BPETokenizer | CharTokenizer, tmp_p
     tokenizer.save(path)
     whole = path.read_text(encoding="utf-8")
     fields = json.loads(whole)
-    damaged = [whole[: len(whole) // 2].encode(), b"", b"\xff\xfe", b"\x00" * 100]
+    damaged = [whole[: len(whole) // 2].encode(), b"", b"\xff\xfe", b"\x00" * 100, b"[" * 100_000]
     damaged += [
         json.dumps({k: v for k, v in fields.items() if k != name}).encode() for name in fields if name != "format"
     ]

@@ -14,6 +14,7 @@ from safetensors.torch import load_file, save_file
 from test_training import CONFIG, TOKENIZER, TOKENS, VAL, tiny
 from torch import nn
 
+import gptlib
 from gptlib import training
 from gptlib._checks import likely_causes
 from gptlib._watch import tensorboard
@@ -295,6 +296,7 @@ def lose(path: Path) -> None:
     [
         ("config.json", Path.unlink, FileNotFoundError, "has no config.json: give the folder of a run"),
         ("config.json", cut, ValueError, "config.json is damaged: copy the run again"),
+        ("config.json", lambda path: path.write_text("[" * 100_000), ValueError, "config.json is damaged"),
         ("config.json", lambda path: path.write_text("[]"), ValueError, "has the format None, not 'gptlib run 1'"),
         ("config.json", edit(lambda d: d.update(format="x 2")), ValueError, "has the format 'x 2'"),
         ("config.json", edit(lambda d: d.pop("model")), ValueError, "describes no model that can be built"),
@@ -320,6 +322,11 @@ def test_a_damaged_run(run: Path, name: str, damage: Any, kind: type[Exception],
 def test_a_folder_that_is_not_there(tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError, match=r"there is no run folder .*nowhere: check the path"):
         load_run(tmp_path / "nowhere")
+
+
+def test_a_name_that_no_file_system_takes() -> None:
+    with pytest.raises(FileNotFoundError, match=r"'t{60}' is no run folder: .*; check the path"):
+        gptlib.load("t" * 300)
 
 
 @pytest.mark.parametrize("damage", [cut, lambda path: path.write_bytes(b"x" * 99)])
