@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 from torch import nn
 
 from gptlib.attention import MultiHeadAttention, causal_mask
-from gptlib.blocks import Block, sinusoidal_positions
+from gptlib.blocks import Block, LayerNorm, sinusoidal_positions
 from gptlib.corpora import dates
 from gptlib.model import LayerCache, count_parameters
 from gptlib.seq2seq import (
@@ -334,6 +334,22 @@ def test_without_looking_around_one_head_will_do_and_every_embedding_is_read():
     assert model(torch.tensor([[3, 4]]), torch.tensor([[START]])).isfinite().all()
 
 
+@NORMS
+def test_the_eps_of_the_configuration_reaches_every_norm(norm) -> None:
+    """Also the last ones, which stand in no block."""
+    model = make(norm, norm_eps=0.25)
+    assert {part.eps for part in model.modules() if isinstance(part, LayerNorm)} == {0.25}
+
+
+def test_tokens_begin_at_half_the_size_of_the_maps() -> None:
+    torch.manual_seed(0)
+    model = EncoderDecoder(
+        EncoderDecoderConfig(200, PAD, START, END, n_layer=1, n_head=2, n_embd=64, look_around=False)
+    )
+    assert math.isclose(model.embedding.weight.std().item(), 64**-0.5 / 2, rel_tol=0.05)
+    assert math.isclose(model.encoder[0].mlp.up.weight.std().item(), 64**-0.5, rel_tol=0.05)
+
+
 def test_a_token_is_made_as_large_as_its_place():
     """Bug: without the root of C (section 3.4 of the paper), or with places that begin at 1; the twin cannot see it."""
     model, ids = make(), torch.tensor(texts(5))
@@ -404,6 +420,12 @@ def test_each_weight_has_one_optimizer_and_embeddings_go_to_adamw():
     assert {id(p) for p in muon} == {id(m.weight) for m in model.modules() if type(m).__name__ == "Linear"}
 
 
+def test_weights_decay_alike_in_both_optimizers() -> None:
+    adamw, muon = optimizers_for(make(), 0.1, 0.2, weight_decay=0.3)
+    assert {group["weight_decay"] for group in muon.param_groups} == {0.3}
+    assert {group["weight_decay"] for group in adamw.param_groups} == {0.3, 0.0}, "norms and biases never do"
+
+
 def test_each_step_uses_the_gradient_of_its_own_batch():
     """Bug: gradients that add up, which an optimizer that normalises them hides."""
     model = EncoderDecoder(EncoderDecoderConfig(V, PAD, START, END))
@@ -469,6 +491,19 @@ def test_wide_beams_find_the_best_of_all_answers(length_power):
         found = beam_search(model, source, 3, width=100, length_power=length_power)[:5]
         assert [tuple(ids) for _, ids in found] == best
         assert all(math.isclose(log_p, every[tuple(ids)][0], rel_tol=1e-6) for log_p, ids in found)
+
+
+def test_greedy_stops_when_all_answers_have_ended(monkeypatch) -> None:
+    """The answers would be the same, and take as long as the longest that is allowed."""
+    model, calls = make(), []
+
+    def decode(*arguments):
+        calls.append(arguments)
+        return F.one_hot(torch.tensor([[END]] * 2), V).double()
+
+    monkeypatch.setattr(model, "decode", decode)
+    assert translate(model, [[3], [4, 5]], 9) == [[], []]
+    assert len(calls) == 1
 
 
 @pytest.mark.parametrize("seed", range(12))
