@@ -23,7 +23,8 @@ NAMES = {"Adam", "Muon", "Unicode"}  # what keeps its capital inside a sentence;
 OPENING = """\
 ## Glossary
 
-The terms of the series, each as the sentence says it that first defines it. The number leads to that section.
+The terms of the series, each as the sentence says it that first defines it. The number leads to that section. In
+JupyterLab a notebook that was closed opens at its top, and a second click goes to the section.
 
 | term | what it is | where |
 | :--- | :--- | :--- |
