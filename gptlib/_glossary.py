@@ -47,7 +47,7 @@ def terms(notebook: Path) -> Iterator[Term]:
     """The terms that a notebook marks, in its order."""
     heading = ""
     for cell in json.loads(notebook.read_text(encoding="utf-8"))["cells"]:
-        if cell["cell_type"] != "markdown" or cell["id"] == CELL:
+        if cell["cell_type"] != "markdown":
             continue
         for block in NEW_BLOCK.split(HEADING.sub(r"\n\g<0>\n", "".join(cell["source"]))):
             found = HEADING.match(block.strip())

@@ -200,6 +200,70 @@ def test_a_definition_is_a_sentence_that_can_stand_alone(term: Term) -> None:
     assert not re.search(r"\$[^$]*\|[^$]*\$", term.definition), "a bar in a formula would end the field of the table"
 
 
+def notebook(path: Path, *sources: str) -> Path:
+    """A notebook with these cells of prose."""
+    made = [{"cell_type": "markdown", "id": f"{n}", "metadata": {}, "source": [s]} for n, s in enumerate(sources)]
+    path.write_text(json.dumps({"cells": made}), encoding="utf-8", newline="\n")
+    return path
+
+
+def marked(*names: str) -> list[str]:
+    return [f"[**{name}**](00_start_here.ipynb#Glossary)" for name in names]
+
+
+@pytest.mark.parametrize(
+    ("text", "definition"),
+    [
+        ("First. A {} is this. Then that.", "A key is this."),
+        (
+            "Is it? A {}, after Abel et al. (ACL 2020), is\nthis, e.g. That.",
+            "A key, after Abel et al. (ACL 2020), is this, e.g. That.",
+        ),
+        ("- one\n- A {} is `a.b`.\n- three", "A key is `a.b`."),
+        ("## 3.2 Two\nA {} is 1.5 of `x|y`. $x$ is not.", "A key is 1.5 of `x|y`."),
+        ("(See [03](03_c.ipynb).) A {} is [below](#4.1-On).", "A key is [below](01_a.ipynb#4.1-On)."),
+        ("No stop before\n\nA {} is this\n\n$$x$$", "A key is this"),
+    ],
+)
+def test_a_definition_is_the_sentence_around_the_mark(tmp_path: Path, text: str, definition: str) -> None:
+    (term,) = terms(notebook(tmp_path / "01_a.ipynb", text.format(*marked("key"))))
+    assert (term.name, term.definition) == ("key", definition)
+
+
+def test_a_term_knows_its_section_and_its_capital(tmp_path: Path) -> None:
+    marks = marked("Head", "LayerNorm", "Adam", "Xavier start")
+    cells = [f"# 07 One\n\n{marks[0]} is.", f"## 7.1 A b, c's\n\n### Deeper\n\n{marks[1]} is."]
+    found = list(terms(notebook(tmp_path / "07_x.ipynb", *cells, f"{marks[2]} is. It is {marks[3]}.")))
+    section = ("7.1", "07_x.ipynb#7.1-A-b,-c's")
+    assert [term.name for term in found] == ["head", "LayerNorm", "Adam", "Xavier start"]
+    assert [(term.label, term.target) for term in found] == [("07", "07_x.ipynb"), *[section] * 3]
+
+
+def test_the_cell_is_written_once_at_the_end_in_alphabetical_order(tmp_path: Path) -> None:
+    b, a, bar = marked("beam", "Adam", "bar")
+    first = notebook(tmp_path / "00_start_here.ipynb", "# 00", f"A {b} is a beam.")
+    second = notebook(tmp_path / "01_a.ipynb", f"{a} is a name. A {bar} is `|`.")
+    for _ in range(2):
+        write([first, second])
+    made = json.loads(first.read_text(encoding="utf-8"))["cells"]
+    assert [cell["id"] for cell in made] == ["0", "1", CELL]
+    assert [line.rstrip("\n") for line in made[-1]["source"] if line.startswith("| **")] == [
+        "| **Adam** | Adam is a name. | [01](01_a.ipynb) |",
+        r"| **bar** | A bar is `\|`. | [01](01_a.ipynb) |",
+        "| **beam** | A beam is a beam. | [00](00_start_here.ipynb) |",
+    ]
+
+
+def test_a_term_that_is_marked_twice_gets_a_sentence(tmp_path: Path) -> None:
+    first = notebook(tmp_path / "00_start_here.ipynb", f"A {marked('beam')[0]} is.")
+    second = notebook(tmp_path / "01_a.ipynb", f"## 1.1 X\n\nA {marked('Beam')[0]} is.")
+    before = first.read_bytes()
+    said = r"'Beam' is marked in 00_start_here.ipynb and again in 01_a.ipynb#1.1-X: keep one mark"
+    with pytest.raises(ValueError, match=said):
+        write([first, second])
+    assert first.read_bytes() == before
+
+
 # ---- no term before its definition
 
 
