@@ -55,7 +55,7 @@ def terms(notebook: Path) -> Iterator[Term]:
                 heading = found[2]
             for mark in MARK.finditer(block):
                 raw, name = sentence(block, mark), mark[1]
-                if raw.startswith(mark[0]) and name not in NAMES and name[1:].islower():
+                if raw.startswith(mark[0]) and name not in NAMES and name.split()[0][1:].islower():
                     name = name[0].lower() + name[1:]
                 definition = MARK.sub(r"\1", raw).replace("](#", f"]({notebook.name}#")
                 number = re.match(r"\d+\.\d+", heading) or [notebook.name[:2]]

@@ -195,6 +195,7 @@ def test_a_lesson_defines_terms(path: Path) -> None:
 def test_a_definition_is_a_sentence_that_can_stand_alone(term: Term) -> None:
     assert 5 <= len(words(term.definition)) <= 45, term.definition
     assert ALONE.match(term.definition), f"it leans on the sentence before it: {term.definition}"
+    assert not re.search(r"\bthis (?!series)|\bsuch (?!as\b)", term.definition), f"{term.definition}: which?"
     assert re.search(r"[.!?]\)?$", term.definition), f"it does not end: {term.definition}"
     assert forms(term.name).search(term.definition), f"{term.name} is not in: {term.definition}"
     assert not re.search(r"\$[^$]*\|[^$]*\$", term.definition), "a bar in a formula would end the field of the table"
@@ -231,11 +232,11 @@ def test_a_definition_is_the_sentence_around_the_mark(tmp_path: Path, text: str,
 
 
 def test_a_term_knows_its_section_and_its_capital(tmp_path: Path) -> None:
-    marks = marked("Head", "LayerNorm", "Adam", "Xavier start")
+    marks = marked("Head of LN", "LayerNorm", "Adam", "Xavier FLOPs")
     cells = [f"# 07 One\n\n{marks[0]} is.", f"## 7.1 A b, c's\n\n### Deeper\n\n{marks[1]} is."]
     found = list(terms(notebook(tmp_path / "07_x.ipynb", *cells, f"{marks[2]} is. It is {marks[3]}.")))
     section = ("7.1", "07_x.ipynb#7.1-A-b,-c's")
-    assert [term.name for term in found] == ["head", "LayerNorm", "Adam", "Xavier start"]
+    assert [term.name for term in found] == ["head of LN", "LayerNorm", "Adam", "Xavier FLOPs"]
     assert [(term.label, term.target) for term in found] == [("07", "07_x.ipynb"), *[section] * 3]
 
 
