@@ -18,10 +18,7 @@ Array = Float[np.ndarray, "..."] | np.floating  # without dimensions numpy gives
 
 
 def unbroadcast(gradient: Array, shape: tuple[int, ...]) -> Array:
-    """The gradient of an array that was stretched, summed back to the `shape` it had (lesson 04_backprop, 4.4).
-
-    Each copy adds its part.
-    """
+    """The gradient of a stretched array, its copies summed back to the `shape` it had (lesson 04_backprop, 4.4)."""
     if gradient.shape == shape:
         return gradient
     new = gradient.ndim - len(shape)
@@ -97,19 +94,13 @@ def matmul(a: "Tensor", b: Any) -> "Tensor":
 
 # %% ../notebooks/04_backprop.ipynb #895ddba6
 def add_up(a: "Tensor", axis: int | tuple[int, ...] | None = None, keepdims: bool = False) -> "Tensor":
-    """The sum of `a` along `axis`, or of everything; each term gets the g of its sum (lesson 04_backprop).
-
-    With `keepdims` the summed dimensions stay, with size 1.
-    """
+    """The sum along `axis`, left as size 1 with `keepdims`; each term gets the g of its sum (lesson 04_backprop)."""
     y = a.data.sum(axis, keepdims=True)
     return Tensor(y if keepdims else y.squeeze(axis), (a,), lambda g: (np.broadcast_to(g.reshape(y.shape), a.shape),))
 
 
 def largest(a: "Tensor", axis: int | tuple[int, ...] | None = None, keepdims: bool = False) -> "Tensor":
-    """The maximum of `a` along `axis`, or of everything; those equal to it share g evenly (lesson 04_backprop).
-
-    With `keepdims` the dimensions that it went along stay, with size 1.
-    """
+    """The maximum along `axis`, left as size 1 with `keepdims`; its equals share g evenly (lesson 04_backprop)."""
     y = a.data.max(axis, keepdims=True)
     share = (a.data == y) / (a.data == y).sum(axis, keepdims=True)
     return Tensor(y if keepdims else y.squeeze(axis), (a,), lambda g: (g.reshape(y.shape) * share,))
@@ -127,10 +118,7 @@ def transpose(a: "Tensor", *axes: int) -> "Tensor":
 
 
 def take(a: "Tensor", index: Any) -> "Tensor":
-    """The places `index` of a, as numpy indexes; a gets g there and 0 elsewhere (lesson 04_backprop).
-
-    Where a place occurs twice, both parts of g are added.
-    """
+    """The places `index` of a, as in numpy; a gets g there, twice where one occurs twice (lesson 04_backprop)."""
     x, numbered = a.data, np.arange(a.data.size).reshape(a.shape)
     places = numbered[index].ravel()  # they stay when somebody fills `index` again; * 1.0: nothing is counted as 0
     return Tensor(x[index], (a,), lambda g: (np.bincount(places, g.ravel(), x.size).reshape(x.shape) * 1.0,))
@@ -139,9 +127,8 @@ def take(a: "Tensor", index: Any) -> "Tensor":
 def backward(output: "Tensor", gradient: Array | None = None) -> None:
     """Add to the `grad` of all that `output` was made of the slope of `output` in it (Rumelhart et al. 1986).
 
-    Each is visited once, the deepest first (lesson 04_backprop). A ValueError for a `gradient` that has not the shape
-    of `output`, or for none if that is no single number, and for an array which a rule needs and which was changed in
-    place.
+    Each is visited once, the deepest first (lesson 04_backprop). A ValueError for a `gradient` of another shape than
+    `output`, for none if that is no single number, and for an array which a rule needs and which was changed in place.
     """
     g = np.ones(output.shape) if gradient is None else np.array(gradient, np.float64)
     if g.shape != output.shape or (gradient is None and g.size != 1):
@@ -204,10 +191,7 @@ def softmax(x: Float[Tensor, "..."]) -> Float[Tensor, "..."]:
 
 
 def as_ids(ids: Any, V: int) -> Int[np.ndarray, "..."]:
-    """Ids as an array, from lists and PyTorch too (lesson 04_backprop).
-
-    A ValueError for no ids, and for others than 0 to V - 1.
-    """
+    """The `ids` as an array, also of a list; ValueError for none or others than 0 to V - 1 (lesson 04_backprop)."""
     ids = np.asarray(ids)
     if ids.dtype.kind not in "iu" or ids.size == 0 or ids.min() < 0 or ids.max() >= V:
         found = f"from {ids.min()} to {ids.max()}" if ids.dtype.kind in "iuf" and ids.size else f"{ids!r:.60}"
@@ -216,10 +200,7 @@ def as_ids(ids: Any, V: int) -> Int[np.ndarray, "..."]:
 
 
 def cross_entropy(logits: Float[Tensor, "... V"], targets: Int[np.ndarray, "..."]) -> Float[Tensor, ""]:
-    """The mean of minus log p of N ids, in nats; the logits get (p - 1 at the target) / N (lesson 04_backprop).
-
-    A ValueError for ids that are none, or not one for each place.
-    """
+    """Mean -log p of N ids in nats; logits get (p - 1 at target) / N; ValueError for wrong ids (lesson 04_backprop)."""
     *places, V = logits.shape
     targets = as_ids(targets, V)
     if list(targets.shape) != places:
@@ -234,10 +215,7 @@ def cross_entropy(logits: Float[Tensor, "... V"], targets: Int[np.ndarray, "..."
 def layer_norm(
     x: Float[Tensor, "... C"], weight: Float[Tensor, " C"], bias: Float[Tensor, " C"], eps: float = 1e-5
 ) -> Float[Tensor, "... C"]:
-    """The mean taken off, divided by sigma: y = (x - mean) / sigma, and y * weight + bias (Ba et al. 2016, section 3).
-
-    x gets (g - mean of g - y * mean of g * y) / sigma, where g is that of y (lesson 04_backprop).
-    """
+    """Each row as y = (x - mean) / sigma, then y * weight + bias (Ba et al. 2016, section 3; lesson 04_backprop)."""
     centred = x.data - x.data.mean(-1, keepdims=True)  # (..., C)
     sigma = np.sqrt((centred * centred).mean(-1, keepdims=True) + eps)  # (..., 1)
     y = centred / sigma
@@ -249,21 +227,14 @@ def layer_norm(
 
 
 def gelu(x: Float[Tensor, "..."]) -> Float[Tensor, "..."]:
-    """x * (1 + tanh(sqrt(2 / pi) * (x + 0.044715 x^3))) / 2, as in GPT-2 (lesson 04_backprop).
-
-    The approximation of Hendrycks and Gimpel 2016, section 2.
-    """
+    """GELU by tanh, as in GPT-2 (Hendrycks and Gimpel 2016, section 2; lesson 04_backprop)."""
     return x * (tanh(math.sqrt(2 / math.pi) * (x + 0.044715 * (x * x * x))) + 1) * 0.5
 
 # %% ../notebooks/04_backprop.ipynb #d3c4c8d2
 def attention(
     q: Float[Tensor, "... T D"], k: Float[Tensor, "... T D"], v: Float[Tensor, "... T E"]
 ) -> Float[Tensor, "... T E"]:
-    """Causal attention, softmax(q k^T / sqrt(D)) v with the future hidden (Vaswani et al. 2017, eq. 1).
-
-    v gets P^T g; with dP = g v^T and dS = P * (dP - sum of dP * P), q gets dS k / sqrt(D) and k gets dS^T q / sqrt(D)
-    (lesson 04_backprop). A ValueError for shapes that do not fit.
-    """
+    """Causal softmax(q k^T / sqrt(D)) v (Vaswani et al. 2017, eq. 1; lesson 04_backprop); ValueError for a misfit."""
     if q.data.ndim < 2 or q.shape[-2:] != k.shape[-2:] or q.shape[-2:-1] != v.shape[-2:-1]:
         raise ValueError(f"attention cannot take shapes {q.shape}, {k.shape}, {v.shape}; give (T, D), (T, D), (T, E)")
     Q, K, V, scale = q.data, k.data, v.data, 1 / math.sqrt(q.shape[-1])

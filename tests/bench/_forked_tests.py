@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from importlib.machinery import SourceFileLoader
+from math import ceil
 from multiprocessing.connection import wait
 from pathlib import Path
 from time import monotonic, process_time
@@ -138,7 +139,7 @@ class Ask(Fast):
     @pytest.hookimpl(tryfirst=True)
     def pytest_runtest_setup(self, item: pytest.Item) -> None:
         self.note.write_text(item.nodeid, encoding="utf-8", newline="\n")
-        limit = int(process_time() + self.SLACK + 5 * self.seconds[item.nodeid])
+        limit = ceil(process_time() + self.SLACK + 5 * self.seconds[item.nodeid])  # the limit knows whole seconds only
         resource.setrlimit(resource.RLIMIT_CPU, (limit, resource.RLIM_INFINITY))
 
 
