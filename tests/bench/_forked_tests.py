@@ -136,11 +136,17 @@ class Ask(Fast):
     def pytest_collection_modifyitems(self, items: list[pytest.Item]) -> None:
         items[:] = sorted((i for i in items if i.nodeid in self.places), key=lambda item: self.places[item.nodeid])
 
+    def pytest_sessionstart(self) -> None:
+        self.allow(60)  # until the first test: a module may never end already where it is imported
+
     @pytest.hookimpl(tryfirst=True)
     def pytest_runtest_setup(self, item: pytest.Item) -> None:
         self.note.write_text(item.nodeid, encoding="utf-8", newline="\n")
-        limit = ceil(process_time() + self.SLACK + 5 * self.seconds[item.nodeid])  # the limit knows whole seconds only
-        resource.setrlimit(resource.RLIMIT_CPU, (limit, resource.RLIM_INFINITY))
+        self.allow(self.SLACK + 5 * self.seconds[item.nodeid])
+
+    def allow(self, seconds: float) -> None:
+        """From now on, of the processor; then the system ends this process. The limit knows whole seconds only."""
+        resource.setrlimit(resource.RLIMIT_CPU, (ceil(process_time() + seconds), resource.RLIM_INFINITY))
 
 
 def run_pytest(files: Iterable[Path], plugin: Fast, *options: str, path: Path | None = None, source: str = "") -> int:
