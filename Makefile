@@ -4,7 +4,7 @@ PY := .venv/bin/python
 ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help setup lab test test-long bench mutants export site model constraints clean
+.PHONY: help setup lab test test-long check bench mutants export site model constraints clean
 
 help: ## list these commands
 	@echo 'usage: make COMMAND'

@@ -25,7 +25,7 @@ EXTRAS: dict[str, list[str]] = PROJECT["project"]["optional-dependencies"]
 MAKEFILE = (ROOT / "Makefile").read_text(encoding="utf-8")
 CONSTRAINTS = (ROOT / "constraints.txt").read_text(encoding="utf-8")
 PINS = dict(re.findall(r"^([a-z0-9-]+)==(\S+)$", CONSTRAINTS, re.MULTILINE))
-TARGETS = ["setup", "lab", "test", "test-long", "check", "bench", "export", "site", "model", "clean"]
+TARGETS = ["setup", "lab", "test", "test-long", "check", "bench", "mutants", "export", "site", "model", "clean"]
 
 
 def requirements(extras: Iterable[str]) -> Iterator[Requirement]:
