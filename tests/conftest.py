@@ -20,7 +20,10 @@ from gptlib._export import choose, default_exp  # noqa: E402
 TESTS = Path(__file__).resolve().parent
 NOTEBOOKS = TESTS.parent / "notebooks"
 LESSON = pytest.StashKey[Path | None]()
-OF_EVERY_LESSON = ("test_notebooks.py", "test_export.py", "test_exercises.py", "test_links.py")
+OF_EVERY_LESSON = tuple(
+    f"test_{what}.py" for what in ("notebooks", "export", "exercises", "links", "docstrings", "examples", "house")
+)
+OF_THE_WHOLE = ("test_cli.py", "test_kill.py", "test_processes.py", "test_speed.py")  # they start whole trainings
 
 settings.register_profile("short", max_examples=25, deadline=None, derandomize=True)
 settings.register_profile("long", max_examples=1000, deadline=None, derandomize=True)  # a red run can be repeated
@@ -28,7 +31,7 @@ settings.register_profile("long", max_examples=1000, deadline=None, derandomize=
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--long", action="store_true", help="full counts: all kills, all random shapes, many examples")
-    parser.addoption("--lesson", metavar="NN", help="one notebook, and the tests that import what it exports")
+    parser.addoption("--lesson", metavar="NN", help="one notebook, and the tests that are about what it exports")
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -44,14 +47,24 @@ def pytest_configure(config: pytest.Config) -> None:
         torch.set_num_threads(1)
 
 
+def module_of(path: Path, modules: list[str]) -> str | None:
+    """The module that a test file is about: the one it is named for, or else the last whose module it imports."""
+    named = path.stem.removeprefix("test_").removeprefix("errors_")
+    imports = r"^\s*(?:from|import) gptlib\.(\w+)|^from gptlib import (\w+)$"
+    met = {a or b for a, b in re.findall(imports, path.read_text(encoding="utf-8"), re.MULTILINE)}
+    return named if named in modules else max(met & {*modules}, key=modules.index, default=None)
+
+
 def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
-    """With `--lesson`, leave out what neither imports the module of this lesson nor looks at every lesson."""
+    """With `--lesson`, leave out what is neither about this lesson's module nor looks at every lesson."""
     lesson = config.stash[LESSON]
     if lesson is None or collection_path.suffix != ".py" or collection_path.name in OF_EVERY_LESSON:
         return None
-    imports = rf"^\s*(?:(?:from|import) gptlib\.{default_exp(lesson)}\b|from gptlib import .*\b{default_exp(lesson)}\b)"
-    told = re.search(imports, collection_path.read_text(encoding="utf-8"), re.MULTILINE)
-    return None if told and collection_path.parent == TESTS else True
+    if collection_path.parent != TESTS or collection_path.name in OF_THE_WHOLE:
+        return True
+    modules = [module for notebook in choose(NOTEBOOKS, []) if (module := default_exp(notebook))]
+    about = module_of(collection_path, modules)
+    return None if about and about == default_exp(lesson) else True
 
 
 def about_another(lesson: Path, item: pytest.Item) -> bool:
@@ -62,7 +75,7 @@ def about_another(lesson: Path, item: pytest.Item) -> bool:
         return item.path.name == "test_exercises.py"
     mine = (lesson.stem, lesson.name[:2], default_exp(lesson))
     about = item.name.rpartition("[")[2].rstrip("]")
-    return about not in mine and not about.startswith(f"{int(lesson.name[:2])}.")
+    return about not in mine and about.partition(".")[0] not in (default_exp(lesson), str(int(lesson.name[:2])))
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
