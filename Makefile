@@ -28,8 +28,9 @@ endif
 lab: setup ## open JupyterLab on the first notebook (ARGS=--no-browser prints the address only)
 	$(PY) -m jupyterlab --ServerApp.ip=127.0.0.1 --allow-root --LabApp.default_url=/lab/tree/notebooks/00_start_here.ipynb $(ARGS)
 
-# One thread per worker: two workers with two threads each would wait for one another on two cores.
-PYTEST = OMP_NUM_THREADS=1 GPTLIB_DEVICE="$${GPTLIB_DEVICE:-cpu}" $(PY) -m pytest -n 2 --dist loadscope
+# One thread per worker: two workers with two threads each would wait for one another on two cores. In the order that is
+# asked for, notebooks first: a notebook is one piece of work, and a worker that begins one last keeps the other waiting.
+PYTEST = OMP_NUM_THREADS=1 GPTLIB_DEVICE="$${GPTLIB_DEVICE:-cpu}" $(PY) -m pytest -n 2 --dist loadscope --no-loadscope-reorder
 
 test: setup ## check the style and run all tests in their short form, notebooks included
 	$(PY) -m ruff check --no-cache .
@@ -44,7 +45,7 @@ check: setup ## after a change in one notebook: export it, run it and the tests 
 	$(PY) -m gptlib._export $(NB)
 	$(PY) -m gptlib._glossary
 	$(PY) -m ruff check --no-cache notebooks/$(NB)_*.ipynb notebooks/exercises tests
-	$(PYTEST) --lesson $(NB) $(ARGS) tests notebooks/$(NB)_*.ipynb
+	$(PYTEST) --lesson $(NB) $(ARGS) notebooks/$(NB)_*.ipynb tests
 
 bench: setup ## measure, and keep the results under tests/bench/results
 	@for script in tests/bench/bench_*.py; do echo "$$script"; $(PY) "$$script" $(ARGS) || exit 1; done
