@@ -4,6 +4,7 @@ import os
 import re
 import signal
 from collections.abc import Callable, Iterator
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -15,11 +16,12 @@ from hypothesis import settings
 # `is_pep484_tower`: an int is a fine float.
 CHECKER = "beartype.beartype(conf=beartype.BeartypeConf(is_pep484_tower=True))"
 jaxtyping.install_import_hook("gptlib", CHECKER)
-from gptlib._export import choose, default_exp  # noqa: E402
+from gptlib import _export  # noqa: E402
 
 TESTS = Path(__file__).resolve().parent
 NOTEBOOKS = TESTS.parent / "notebooks"
 LESSON = pytest.StashKey[Path | None]()
+default_exp = cache(_export.default_exp)
 OF_EVERY_LESSON = tuple(
     f"test_{what}.py" for what in ("notebooks", "export", "exercises", "links", "docstrings", "examples", "house")
 )
@@ -38,7 +40,7 @@ def pytest_configure(config: pytest.Config) -> None:
     settings.load_profile("long" if config.getoption("--long") else "short")
     number = config.getoption("--lesson")
     try:
-        config.stash[LESSON] = choose(NOTEBOOKS, [number])[0] if number else None
+        config.stash[LESSON] = _export.choose(NOTEBOOKS, [number])[0] if number else None
     except ValueError as error:
         raise pytest.UsageError(str(error)) from None
     if "PYTEST_XDIST_WORKER" in os.environ:
@@ -62,7 +64,7 @@ def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool 
         return None
     if collection_path.parent != TESTS or collection_path.name in OF_THE_WHOLE:
         return True
-    modules = [module for notebook in choose(NOTEBOOKS, []) if (module := default_exp(notebook))]
+    modules = [module for notebook in _export.choose(NOTEBOOKS, []) if (module := default_exp(notebook))]
     about = module_of(collection_path, modules)
     return None if about and about == default_exp(lesson) else True
 
