@@ -25,6 +25,7 @@ default_exp = cache(_export.default_exp)
 OF_EVERY_LESSON = tuple(
     f"test_{what}.py" for what in ("notebooks", "export", "exercises", "links", "docstrings", "examples", "house")
 )
+FIRST = ("test_wheel.py", "test_processes.py", "test_seq2seq.py")  # long, and late in the alphabet
 OF_THE_WHOLE = ("test_cli.py", "test_kill.py", "test_processes.py", "test_speed.py")  # they start whole trainings
 
 settings.register_profile("short", max_examples=25, deadline=None, derandomize=True)
@@ -83,6 +84,7 @@ def about_another(lesson: Path, item: pytest.Item) -> bool:
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     if lesson := config.stash[LESSON]:
         items[:] = [item for item in items if not about_another(lesson, item)]
+    items.sort(key=lambda item: item.path.name not in FIRST)  # what one worker begins last, the other waits for
     if not config.getoption("--long"):
         skip = pytest.mark.skip(reason="a long test: make test-long")
         for item in items:

@@ -273,12 +273,13 @@ def test_it_answers_in_time(number: str) -> None:
     """Two seconds, whatever was written; measured as work of this process, since other tests run beside it."""
     entry = REGISTERED[number]
     judge(number, entry.reference)  # the first call loads what it needs
-    times = []
-    for run in range(2):
+
+    def seconds(run: int) -> float:
         begin = time.process_time()
         judge_function(entry, lambda *arguments: "nothing like it", seeds(run))  # it is like no mistake: all are tried
-        times.append(time.process_time() - begin)
-    assert min(times) < 1.5
+        return time.process_time() - begin
+
+    assert any(seconds(run) < 1.5 for run in range(2))  # a second try, for the machine may have had other work
 
 
 @pytest.mark.parametrize("nn", [number for number in NOTEBOOKS if number != "00"])
