@@ -626,6 +626,7 @@ def test_another_number_of_arguments_is_not_taken_for_a_known_mistake(exercise: 
     assert judge("99.1", lambda a, *more: sum(a)).wrong is BREAKS
 
 
+@pytest.mark.filterwarnings("ignore:The PyTorch API of nested tensors")
 def test_what_cannot_be_looked_at_gets_a_sentence(exercise: Callable[..., None]) -> None:
     exercise(lambda x: x, tensors)
     nested = judge("99.1", lambda x: torch.nested.nested_tensor([x[0], x[1]]))

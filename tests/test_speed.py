@@ -93,6 +93,7 @@ print(torch._dynamo.utils.counters["stats"]["unique_graphs"], sum(torch._dynamo.
 
 
 @pytest.mark.long
+@pytest.mark.filterwarnings("ignore:.torch.jit.script_method. is deprecated")  # torch's own, in torch
 def test_compiled_training_is_the_same_training(tmp_path: Path) -> None:
     """In one graph, without a break: what stands in Python between two graphs is not compiled."""
     if not can_compile():
