@@ -55,6 +55,7 @@ class LossView(View):
     def __init__(self, lines: Mapping[str, float] | None = None, *, title: str = "") -> None:
         super().__init__(lines=checked_lines(lines or {}), title=title)
         self._runs: dict[str, list[Point]] = {}
+        self._current = ""  # the name of the run that a record goes to
 
     @classmethod
     def from_csv(cls, *paths: str | Path, lines: Mapping[str, float] | None = None, title: str = "") -> "LossView":
@@ -69,22 +70,22 @@ class LossView(View):
         return view
 
     def __call__(self, record: Mapping[str, Any]) -> None:
-        """Add a record to the newest run, or begin a run with it."""
+        """Add a record to the run that was added or begun last, or begin a run with it."""
         point = to_point(record)
-        newest = self._runs[self.names[-1]] if self.names else None
+        current = self._runs.get(self._current)
         with self.hold_sync():
-            if newest is None or (newest and point.step <= newest[-1].step):
-                newest = self._begin(self._free_name())
-            newest.append(point)
-            row = as_row(len(self.names) - 1, point)
+            if current is None or (current and point.step <= current[-1].step):
+                current = self._begin(self._free_name())
+            current.append(point)
+            row = as_row(self.names.index(self._current), point)
             if len(self.recent) < FOLD:
                 self.recent = [*self.recent, row]
             else:
                 self.past, self.recent = self.past + self.recent, [row]
-            self._warn(self.names[-1], point)
+            self._warn(self._current, point)
 
     def add(self, name: str, records: Iterable[Mapping[str, Any]] = ()) -> None:
-        """A run of this name, in place of the one that had it; records to come go on with it if it is the newest.
+        """A run of this name, in place of the one that had it; records to come go on with it.
 
         ValueError for a name that is no text, and for records whose steps do not grow.
         """
@@ -97,7 +98,7 @@ class LossView(View):
         with self.hold_sync():
             if name not in self._runs:
                 self._begin(name)
-            self._runs[name] = points
+            self._runs[name], self._current = points, name
             self.past = [as_row(i, point) for i, name in enumerate(self.names) for point in self._runs[name]]
             self.recent, self.warning = [], ""
             for name, run in self._runs.items():
@@ -106,7 +107,7 @@ class LossView(View):
 
     def _begin(self, name: str) -> list[Point]:
         self.names = [*self.names, name]
-        self._runs[name] = []
+        self._runs[name], self._current = [], name
         return self._runs[name]
 
     def _free_name(self) -> str:

@@ -124,6 +124,9 @@ def test_a_named_run_is_gone_on_with_and_replaced() -> None:
     view.add("wide", [record(3)])
     assert [(row[0], row[1]) for row in rows(view)] == [(0, 3), (1, 0), (1, 5), (1, 7)]
     assert view.names == ["wide", "deep"]
+    view(record(4))  # of the one that was given anew: so a cell that trains two models can be run twice
+    assert [(row[0], row[1]) for row in rows(view)] == [(0, 3), (1, 0), (1, 5), (1, 7), (0, 4)]
+    assert [point.step for point in view.records["wide"]] == [3, 4]
     view.add("run 3", [record(0)])
     view(record(0))  # the number 4 is the next one, and free
     assert view.names == ["wide", "deep", "run 3", "run 4"]
