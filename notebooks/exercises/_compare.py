@@ -134,8 +134,12 @@ def text_difference(expected: str, actual: str, at: str) -> str | None:
         return None
     pairs = enumerate(zip(expected, actual, strict=False))
     start = next((i for i, (a, b) in pairs if a != b), min(len(expected), len(actual)))
-    ours, right = (repr(text[start : start + 20]) if text[start:] else "the end" for text in (actual, expected))
-    return f"{at}character {start} begins {ours}, should be {right}"
+    ours, right = (text[start : start + 20] for text in (actual, expected))
+    if not ours:
+        return f"{at}{start} of {len(expected)} characters, {right!r} is missing"
+    if not right:
+        return f"{at}{len(actual)} characters, should be {start}: {ours!r} is too much"
+    return f"{at}from character {start} on {ours!r}, should be {right!r}"
 
 
 def sequence_difference(expected: Any, actual: Any, place: str, exact: bool) -> str | None:
