@@ -433,6 +433,18 @@ def test_each_step_uses_the_gradient_of_its_own_batch():
     assert all((p.grad == 0).all() for p in model.parameters())
 
 
+def test_a_long_gradient_counts_as_much_as_one_of_length_one():
+    """Bug: no clipping, so that one bad batch fills the moments and the next updates are nothing."""
+
+    def weights_after(factors):
+        model = make.__wrapped__(seed=3)  # a new one, for it is changed
+        fit(model, factors, lambda factor: factor * sum(p.square().sum() for p in model.parameters()), len(factors))
+        return torch.cat([p.detach().flatten() for p in model.parameters()])
+
+    one_and_a_half, third = 2.0**-6, 2.0**-8  # so long are the gradients
+    torch.testing.assert_close(weights_after([one_and_a_half, third]), weights_after([2.0**20, third]))
+
+
 def test_it_learns_to_write_each_letter_as_the_next():
     """A loop that does not learn: gradients that add up, an optimizer without the encoder's weights."""
     torch.manual_seed(0)
