@@ -40,7 +40,7 @@ test: setup ## check the style and run all tests in their short form, notebooks 
 test-long: setup ## run the same tests with their full counts
 	$(PYTEST) --long $(ARGS)
 
-check: setup ## after a change in one notebook: export it, run it and the tests that touch its module (NB=05)
+check: setup ## after a change in one notebook: export it, run it and the tests of its module (NB=05)
 	@ls notebooks/$(NB)_*.ipynb >/dev/null 2>&1 || { echo 'make check NB=05: the number of a notebook is wanted, 00 to 12' >&2; exit 2; }
 	$(PY) -m gptlib._export $(NB)
 	$(PY) -m gptlib._glossary
