@@ -9,6 +9,7 @@ import tomllib
 from collections.abc import Iterable, Iterator
 from importlib import metadata
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import jaxtyping
@@ -242,3 +243,20 @@ def test_a_mark_lets_our_own_errors_speak() -> None:
     with pytest.raises(Exception) as raised:
         scaled_dot_product_attention(torch.zeros(2, 3, 4), torch.zeros(2, 3, 5), torch.zeros(2, 3, 4))
     assert not isinstance(raised.value, jaxtyping.TypeCheckError)
+
+
+def test_make_check_finds_the_tests_of_a_module(request: pytest.FixtureRequest) -> None:
+    """Bug: a choice that leaves tests out says nothing, and `make check` is green."""
+    conftest = request.config.pluginmanager.get_plugin(str(ROOT / "tests" / "conftest.py"))
+    notebooks = sorted((ROOT / "notebooks").glob("[0-9][0-9]_*.ipynb"))
+    modules = [module for path in notebooks if (module := conftest.default_exp(path))]
+    about = {path.name: conftest.module_of(path, modules) for path in (ROOT / "tests").glob("test_*.py")}
+    for module in modules:
+        assert about[f"test_{module}.py"] == about[f"test_errors_{module}.py"] == module
+    assert about["test_resume.py"] == "training", "the last that it imports"
+    assert about["test_tales.py"] is None
+    item = SimpleNamespace(path=ROOT / "tests" / "test_examples.py", name="test_it[model.GPT.forward]")
+    mine = [path.name[:2] for path in notebooks if not conftest.about_another(path, item)]
+    assert mine == ["07"]
+    item = SimpleNamespace(path=ROOT / "tests" / "test_exercises.py", name="test_it[5.6b]")
+    assert [path.name[:2] for path in notebooks if not conftest.about_another(path, item)] == ["05"]
